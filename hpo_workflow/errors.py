@@ -1,0 +1,78 @@
+"""Every error that a user can cause.
+
+HPOWorkflowError
+├── ConfigError         a study file is wrong: all its faults at once, each with its cure
+├── UsageError          a command was called wrongly, or at the wrong moment
+├── StudyFolderError    a study's folder does not hold what it should
+└── MetricError         a log or a metric setting cannot be read
+
+Only the command line turns them into a message and an exit code (2), without a traceback. Any other exception is a
+fault of this package and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class HPOWorkflowError(Exception):
+    """The base of all errors that a user can cause."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a study file.
+
+    Args:
+        key: Where, as a dotted path from the top of the file (`space.lr.low`); empty for the file as a whole.
+        problem: What is wrong, with the value that was found. A sentence.
+        cure: What to write instead. A sentence; empty where the problem says it already.
+    """
+
+    key: str
+    problem: str
+    cure: str = ""
+
+
+class ConfigError(HPOWorkflowError):
+    """A study file has faults.
+
+    Attributes:
+        file: The file as the user named it.
+        faults: All faults that were found, in the order of the file.
+    """
+
+    def __init__(self, file: str, faults: Sequence[Fault]) -> None:
+        self.file = file
+        self.faults = tuple(faults)
+        super().__init__(file, self.faults)
+
+    def __str__(self) -> str:
+        blocks = []
+        for fault in self.faults:
+            place = f"{self.file}, {fault.key}" if fault.key else self.file
+            lines = [f"{place}: {fault.problem}"]
+            lines += [f"  {line}" if line else "" for line in fault.cure.splitlines()]
+            blocks.append("\n".join(lines))
+        return "\n".join(blocks)
+
+
+class UsageError(HPOWorkflowError):
+    """A command was called wrongly, or at a moment when it must not run."""
+
+
+class StudyFolderError(HPOWorkflowError):
+    """A study's folder does not hold what it should.
+
+    Attributes:
+        path: The file or folder in question.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {message}")
+
+
+class MetricError(HPOWorkflowError):
+    """A log or a metric setting cannot be read."""

@@ -1,0 +1,104 @@
+"""Files that are whole or absent: publishing write-once records, replacing derived files.
+
+Standard library only, Python 3.8 or newer: the runner imports it on every node.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import socket
+import time
+from typing import Any, Optional
+
+_unique = itertools.count()
+
+
+def to_json(value: Any) -> str:
+    """`value` as one line of strict JSON; NaN and infinities are an error, keys are sorted."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def _write_beside(path: str, text: str) -> str:
+    """Write `text` to a new file in the folder of `path`, flushed to the disk; return its name."""
+    folder = os.path.dirname(path) or "."
+    os.makedirs(folder, exist_ok=True)
+    name = f".{os.path.basename(path)}.{socket.gethostname()}.{os.getpid()}.{next(_unique)}.tmp"
+    temporary = os.path.join(folder, name)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    try:
+        try:
+            data = memoryview(text.encode())
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)  # NFS reports a full quota here, so an error of close is not swallowed
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network file systems do not know fsync of a folder
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def publish(path: str, value: Any) -> bool:
+    """Write a record once; True when this call did it, False when an earlier one had.
+
+    The first publisher wins and a published record never changes. After a crash at any point the record is whole or
+    absent. Source of the link count test: open(2), the recipe for NFS, where link may report an error although it
+    succeeded.
+    """
+    temporary = _write_beside(path, to_json(value) + "\n")
+    try:
+        try:
+            os.link(temporary, path)
+            won = True
+        except OSError as error:
+            won = os.stat(temporary).st_nlink == 2
+            if not won and error.errno != errno.EEXIST:
+                raise
+        _sync_folder(path)
+    finally:
+        os.unlink(temporary)
+    return won
+
+
+def replace(path: str, text: str) -> None:
+    """Write a derived file in one step; readers see the old content or the new."""
+    temporary = _write_beside(path, text)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_json(path: str) -> Optional[Any]:
+    """What a JSON file holds, or None where there is no such file.
+
+    ESTALE (a file that another NFS client replaced) is tried again. A file that is not JSON raises ValueError: the
+    caller knows whether it is a record to set aside or a cache to build anew.
+    """
+    for attempt in range(5):
+        try:
+            with open(path, encoding="utf-8") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.ESTALE or attempt == 4:
+                raise
+            time.sleep(0.05 * 2**attempt)
+    return None
