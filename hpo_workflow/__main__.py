@@ -1,0 +1,38 @@
+"""`hpo` and `python -P hpo_workflow/__main__.py`: the verbs of the command line.
+
+The verbs that rules call (`propose`, `parse`, `collect`) run hundreds of times a study; they are dispatched here
+without the command line's libraries.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # called by its path, as the rules do: any Python that can read this file will do
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; gives the exit code: 0 good, 1 the study failed, 2 the user's file or call is wrong."""
+    arguments = sys.argv[1:] if argv is None else argv
+    verb = arguments[0] if arguments else ""
+    if verb == "parse":
+        from hpo_workflow import parse
+
+        return parse.run(arguments[1:])
+    if verb == "propose":
+        from hpo_workflow.cli import propose
+
+        return propose.run(arguments[1:])
+    if verb == "collect":
+        from hpo_workflow.cli import collect
+
+        return collect.run(arguments[1:])
+    from hpo_workflow.cli.main import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""`hpo propose`: one batch, called by the rule of that name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"  # before numpy is loaded: the same sums on every number of cores, and no idle threads
+
+import numpy as np  # noqa: E402  (after the variables above)
+
+from hpo_workflow.errors import HPOWorkflowError  # noqa: E402
+from hpo_workflow.propose import Action, Answer, batch_rng, propose  # noqa: E402
+from hpo_workflow.spec import StudySpec, digest_of  # noqa: E402
+from hpo_workflow.store.atomic import publish, replace, to_json  # noqa: E402
+from hpo_workflow.store.session import read_session, session_seconds  # noqa: E402
+from hpo_workflow.store.study_folder import StudyFolder, read_record  # noqa: E402
+from hpo_workflow.study_state import StudyState  # noqa: E402
+from hpo_workflow.template import render_trial  # noqa: E402
+
+
+def run(argv: list[str]) -> int:
+    """Publish batch `--batch`, unless it is there already, and write its declared copy."""
+    parser = argparse.ArgumentParser(prog="hpo propose", description="Emit one batch of trials (called by the rules).")
+    parser.add_argument("--root", required=True, help="the study's folder")
+    parser.add_argument("--plan", required=True, help="the plan that is in force")
+    parser.add_argument("--batch", required=True, type=int, help="number of the batch")
+    parser.add_argument("--out", required=True, help="declared output: a copy of the batch record")
+    parser.add_argument("--log", help="where to say what went wrong")
+    arguments = parser.parse_args(argv)
+    try:
+        record = make_batch(StudyFolder(arguments.root), arguments.plan, arguments.batch)
+        replace(arguments.out, to_json(record) + "\n")
+    except HPOWorkflowError as error:
+        print(error, file=sys.stderr)
+        if arguments.log:
+            replace(arguments.log, f"{error}\n")
+        return 2
+    print(sentence(record), file=sys.stderr, flush=True)
+    return 0
+
+
+def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any]:
+    """The batch record: the one that was published first, whoever did it."""
+    published = folder.batch(batch)
+    if published is None:
+        plan = read_record(plan_path)
+        begun = time.process_time()
+        spec = StudySpec.from_json(plan["spec"])
+        state = folder.state(plan, spec)
+        answer = propose(spec, state, batch_rng(spec.seed, batch))
+        record = _record(folder, plan, state, batch, answer)
+        record["sampler"]["cpu_s"] = round(time.process_time() - begun, 4)
+        publish(folder.paths.batch_record(batch), record)
+        published = folder.batch(batch)
+        assert published is not None
+    folder.index_batches(folder.batches())
+    return published
+
+
+def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch: int, answer: Answer) -> dict[str, Any]:
+    spec = state.spec
+    session = read_session(folder.paths) or {"token": ""}
+    earlier = (float(record["elapsed_s"]) for record in folder.batches() if record["session"] != session["token"])
+    return {
+        "schema": 1,
+        "batch": batch,
+        "study": spec.study,
+        "identity": plan["identity"],
+        "limits": plan["limits_digest"],
+        "answer": answer.kind,
+        "reason": answer.reason,
+        "new": state.new,
+        "session": session["token"],
+        "elapsed_s": round(max(earlier, default=0.0) + session_seconds(folder.paths), 3),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "sampler": {**spec.sampler, "numpy": np.__version__, "version": plan["version"]},
+        "trials": [_trial(spec, plan["identity"], action) for action in answer.actions],
+    }
+
+
+def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
+    proposal = action.proposal
+    rendered = render_trial(spec, proposal.params).to_json()
+    return {
+        "number": proposal.number,
+        "config": proposal.config,
+        "params": dict(proposal.params),
+        "fidelity": proposal.fidelity,
+        "parent": proposal.parent,
+        "replicate": proposal.replicate,
+        "seed": spec.seed + proposal.replicate,
+        "digest": digest_of(identity, rendered["command"], rendered["env"], rendered["files"]),
+        "origin": action.origin,
+        "rendered": rendered,
+    }
+
+
+def sentence(record: dict[str, Any]) -> str:
+    """What a batch holds, in one line."""
+    numbers = [trial["number"] for trial in record["trials"]]
+    if not numbers:
+        return f"batch {record['batch']}: nothing more to propose ({record['reason'] or record['answer']})"
+    which = f"trial {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} trials, {numbers[0]} to {numbers[-1]}"
+    return f"batch {record['batch']}: {which}"

@@ -1,0 +1,84 @@
+"""What to try next: the one place where a study's state and its sampler meet.
+
+Pure: equal arguments give equal answers. The generator is made from (seed, batch), so a batch that is computed again
+from the same records is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpo_workflow.samplers import get_sampler
+from hpo_workflow.spec import StudySpec
+from hpo_workflow.study_state import StudyState
+from hpo_workflow.trial import Proposal
+
+
+@dataclass(frozen=True)
+class Action:
+    """One trial to emit, and where it comes from: a sampler's name, `again` or `retry`."""
+
+    proposal: Proposal
+    origin: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one batch holds.
+
+    Args:
+        kind: `open` (ask again when a slot frees), `wait` (ask when something new has finished) or `done`.
+        reason: Why it is `done`: `exhausted`.
+        actions: Trials to emit.
+    """
+
+    kind: str
+    reason: str | None = None
+    actions: tuple[Action, ...] = ()
+    sampler: Mapping[str, Any] = field(default_factory=dict)
+
+
+def batch_rng(seed: int, batch: int) -> np.random.Generator:
+    """The generator of one batch."""
+    return np.random.default_rng([seed, batch])
+
+
+def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Answer:
+    """Fill the free slots: first what nothing came of, then what the user wants run anew, then the sampler's ideas."""
+    again, fresh = state.slots()
+    actions = [Action(emission.proposal, "again") for emission in again]
+    number = state.next_number
+    retried = retries(state)[:fresh]
+    for params in retried:
+        actions.append(Action(Proposal(number, number, params), "retry"))
+        number += 1
+    wanted = fresh - len(retried)
+    answer = Answer("open", actions=tuple(actions))
+    if wanted == 0:
+        return answer
+    sampler = get_sampler(spec.sampler)
+    history = state.history()
+    if retried:
+        history = history.with_pending(retried)
+    found = sampler.propose(spec.search_space, history, wanted, rng)
+    name = str(spec.sampler["name"])
+    actions += [Action(Proposal(number + i, number + i, params), name) for i, params in enumerate(found)]
+    if len(found) < wanted:
+        return Answer("done", "exhausted", tuple(actions))
+    return Answer("open", actions=tuple(actions))
+
+
+def retries(state: StudyState) -> list[dict[str, Any]]:
+    """Configurations that were set aside to be run anew and have not been emitted since."""
+    space = state.spec.search_space
+    known = {space.key(emission.proposal.params) for emission in state.emissions.values()}
+    waiting = []
+    for proposal in state.asides:
+        if space.fits(proposal.params) and space.key(proposal.params) not in known:
+            known.add(space.key(proposal.params))
+            waiting.append(dict(proposal.params))
+    return waiting

@@ -1,0 +1,148 @@
+# One study: propose -> trial -> parse -> study. Included by the Snakefile of a clone and run by `hpo run`.
+# What is in flight is decided in hpo_workflow/workflow.py; here are rules and nothing else.
+# `params` are functions of the output, so that none of them makes finished work run again.
+from snakemake.exceptions import IncompleteCheckpointException
+
+from hpo_workflow import workflow as hpo
+
+
+STUDY = hpo.open_study(workflow, config)
+OUT = STUDY.out
+
+
+def has_ended(checkpoint, **wildcards):
+    try:
+        checkpoint.get(**wildcards)
+    except IncompleteCheckpointException:
+        return False
+    return True
+
+
+def batch_done(batch):
+    return has_ended(checkpoints.propose, shard=hpo.shard(batch), batch=batch)
+
+
+def parse_done(number, batch):
+    return has_ended(
+        checkpoints.parse, shard=hpo.shard(number), number=number, batch=batch
+    )
+
+
+def in_flight(wildcards):
+    return STUDY.in_flight(batch_done, parse_done)
+
+
+def changed(wildcards):
+    return STUDY.changed()
+
+
+def batch_of(wildcards):
+    return ancient(STUDY.batch_of(int(wildcards.batch)))
+
+
+def root(wildcards, output):
+    return STUDY.root
+
+
+def plan(wildcards, output):
+    return STUDY.plan_path
+
+
+def tool(wildcards, output):
+    return hpo.tool()
+
+
+def runner(wildcards, output):
+    return hpo.runner()
+
+
+def limits(wildcards, output):
+    return STUDY.limits
+
+
+def attempt(wildcards, attempt):
+    return attempt
+
+
+wildcard_constraints:
+    shard=r"\d+",
+    batch=r"\d+",
+    number=r"\d+",
+
+
+rule study:
+    localrule: True
+    default_target: True
+    input:
+        in_flight,
+        changed,
+    output:
+        report(f"{OUT}/best.json", category="hyperparameter optimisation"),
+    log:
+        f"{OUT}/state/study.log",
+    params:
+        tool=tool,
+        root=root,
+        plan=plan,
+        limits=STUDY.limits_digest,
+    shell:
+        "{params.tool} collect --root {params.root:q} --plan {params.plan:q} --out {output:q} --log {log:q}"
+
+
+checkpoint propose:
+    localrule: True
+    priority: 100
+    output:
+        f"{OUT}/state/batches/{{shard}}/{{batch}}.json",
+    log:
+        f"{OUT}/state/batches/{{shard}}/{{batch}}.log",
+    params:
+        tool=tool,
+        root=root,
+        plan=plan,
+    shell:
+        "{params.tool} propose --root {params.root:q} --plan {params.plan:q} --batch {wildcards.batch}"
+        " --out {output:q} --log {log:q}"
+
+
+rule trial:
+    input:
+        batch=batch_of,
+        needs=STUDY.spec.needs,
+    output:
+        f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
+    log:
+        f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.log",
+    params:
+        runner=runner,
+        root=root,
+        plan=plan,
+        limits=limits,
+        attempts=hpo.ATTEMPTS,
+    threads: STUDY.threads
+    retries: hpo.ATTEMPTS - 1
+    resources:
+        attempt=attempt,
+        **STUDY.resources,
+    shell:
+        "{params.runner} --root {params.root:q} --plan {params.plan:q} --batch {input.batch:q}"
+        " --number {wildcards.number} --out {output:q} --log {log:q}"
+        " --attempt {resources.attempt} --attempts {params.attempts} {params.limits}"
+
+
+checkpoint parse:
+    localrule: True
+    priority: 200
+    input:
+        f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
+    output:
+        f"{OUT}/state/metrics/{STUDY.metrics_digest}/{{shard}}/{{number}}-{{batch}}.json",
+    log:
+        f"{OUT}/state/metrics/{STUDY.metrics_digest}/{{shard}}/{{number}}-{{batch}}.log",
+    params:
+        tool=tool,
+        root=root,
+        plan=plan,
+    shell:
+        "{params.tool} parse --root {params.root:q} --plan {params.plan:q} --number {wildcards.number}"
+        " --batch {wildcards.batch} --out {output:q} --log {log:q}"

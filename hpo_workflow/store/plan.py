@@ -1,0 +1,107 @@
+"""A plan: the compiled study file that jobs read, and whether earlier trials still count under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import hpo_workflow
+from hpo_workflow.spec import StudySpec, digest_of
+from hpo_workflow.store.atomic import publish, read_json, replace, to_json
+from hpo_workflow.store.study_folder import PLAN_SCHEMA, StudyFolder, equal_identities, numbers_set_aside
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, ready to be run.
+
+    Args:
+        spec: The study.
+        identity: Digest of what its trials run.
+        identity_content: The same, readable: what an edit is compared with.
+        study_file: The file that it came from, for people.
+        text: That file's text.
+    """
+
+    spec: StudySpec
+    identity: str
+    identity_content: Mapping[str, Any]
+    study_file: str
+    text: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """What jobs read."""
+        return {
+            "schema": PLAN_SCHEMA,
+            "spec": self.spec.to_json(),
+            "identity": self.identity,
+            "metrics_digest": self.spec.metrics_digest,
+            "limits_digest": self.spec.limits_digest,
+            "study_file": self.study_file,
+            "version": hpo_workflow.__version__,
+        }
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.to_json())
+
+    def store(self, folder: StudyFolder) -> None:
+        """Write the plan into the study's folder and make it the current one."""
+        publish(folder.paths.plan(self.digest), self.to_json())
+        publish(folder.paths.identity(self.identity), dict(self.identity_content))
+        if read_json(folder.paths.current_plan) != {"plan": self.digest}:
+            replace(folder.paths.current_plan, to_json({"plan": self.digest}) + "\n")
+            replace(folder.paths.study_file, self.text)
+
+
+@dataclass(frozen=True)
+class IdentityConflict:
+    """An edit would make finished trials stop counting.
+
+    Args:
+        others: Identities of these trials.
+        n_trials: How many they are.
+        gpu_hours: What they cost; None where the study asks for no GPU.
+        hours: Their duration added up.
+    """
+
+    others: tuple[str, ...]
+    n_trials: int
+    hours: float
+    gpu_hours: float | None
+
+
+def identity_conflict(folder: StudyFolder, plan: Plan) -> IdentityConflict | None:
+    """Finished trials that stop counting under `plan` and about which the user has not decided yet."""
+    decisions = folder.decisions()
+    known = equal_identities(plan.identity, decisions)
+    for decision in decisions:
+        if decision["kind"] == "fresh" and decision["identity"] in known:
+            known.update(decision["others"])
+    aside = numbers_set_aside(decisions)
+    numbers: dict[str, list[int]] = {}
+    seconds = 0.0
+    finished: set[int] = set()
+    for record in folder.batches():
+        if record["identity"] in known:
+            continue
+        for trial in record["trials"]:
+            number = trial["number"]
+            if number in aside or number in finished:
+                continue
+            result = folder.result(number)
+            if result is not None and result["end"]["kind"] != "cancelled":
+                finished.add(number)
+                numbers.setdefault(record["identity"], []).append(number)
+                seconds += float(result.get("seconds") or 0.0)
+    if not finished:
+        return None
+    gpus = plan.spec.resources.get("gpu", 0)
+    hours = seconds / 3600
+    return IdentityConflict(
+        others=tuple(sorted(numbers)),
+        n_trials=len(finished),
+        hours=hours,
+        gpu_hours=hours * gpus if isinstance(gpus, (int, float)) and gpus else None,
+    )

@@ -1,0 +1,176 @@
+"""A study's folder, read: its batches, outcomes and decisions as one StudyState.
+
+Every record is opened by its known name; folders are never listed. Indexes save opening thousands of small files;
+they are caches: what they lack is read from the records, and they can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.spec import StudySpec
+from hpo_workflow.store.atomic import publish, read_json, replace, to_json
+from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.study_state import StudyState, read_state
+
+PLAN_SCHEMA = 1
+
+
+def read_record(path: str) -> Any:
+    """A record or derived file as JSON, None where it does not exist, StudyFolderError where it is garbled."""
+    try:
+        return read_json(path)
+    except ValueError as error:
+        cure = "Move it away (records are written whole, so something else has damaged it) and run the study again."
+        raise StudyFolderError(path, f"this is not the JSON that was written here ({error}).\n  {cure}") from None
+
+
+def index_lines(path: str) -> Iterator[Any]:
+    """The whole lines of an index; a torn or garbled line is skipped: an index is only a cache."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+    except FileNotFoundError:
+        return
+
+
+def without_rendering(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch record as the index holds it: what the policy reads, without commands and files."""
+    trials = [{key: value for key, value in trial.items() if key != "rendered"} for trial in record["trials"]]
+    return {**record, "trials": trials}
+
+
+class StudyFolder:
+    """The records below `root`.
+
+    Attributes:
+        paths: Where each file is.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.paths = StudyPaths(root)
+
+    # ---- batches ------------------------------------------------------------------------------------------
+    def batch(self, batch: int) -> dict[str, Any] | None:
+        """Batch record `batch`, whole, or None while there is none."""
+        record: dict[str, Any] | None = read_record(self.paths.batch_record(batch))
+        return record
+
+    def batches(self) -> list[dict[str, Any]]:
+        """All batch records in order, without what was rendered."""
+        records: list[dict[str, Any]] = []
+        for record in index_lines(self.paths.batch_index):
+            if isinstance(record, dict) and record.get("batch") == len(records):
+                records.append(record)
+        while (record := self.batch(len(records))) is not None:
+            records.append(without_rendering(record))
+        return records
+
+    def index_batches(self, records: list[dict[str, Any]]) -> None:
+        """Bring the index of batches up to date. Only propose does this, and there is one at a time."""
+        present = 0
+        for record in index_lines(self.paths.batch_index):
+            if not (isinstance(record, dict) and record.get("batch") == present):
+                present = -1  # something else was in between: write it anew
+                break
+            present += 1
+        text = "".join(to_json(without_rendering(record)) + "\n" for record in records[max(present, 0) :])
+        if present <= 0:
+            replace(self.paths.batch_index, text)
+        elif text:
+            with open(self.paths.batch_index, "a", encoding="utf-8") as file:
+                file.write(text)
+
+    def trial_record(self, number: int, batch: int) -> dict[str, Any]:
+        """A trial as its batch emitted it, with its rendered command."""
+        record = self.batch(batch)
+        if record is not None:
+            for trial in record["trials"]:
+                if trial["number"] == number:
+                    found: dict[str, Any] = trial
+                    return found
+        raise StudyFolderError(self.paths.batch_record(batch), f"batch {batch} does not hold trial {number}.")
+
+    # ---- outcomes -----------------------------------------------------------------------------------------
+    def outcome(self, metrics_digest: str, number: int, batch: int) -> dict[str, Any] | None:
+        """What parse found out about one emission, or None while it has not run."""
+        metric: dict[str, Any] | None = read_record(self.paths.metric(metrics_digest, number, batch))
+        return metric
+
+    def result(self, number: int) -> dict[str, Any] | None:
+        """The terminal record of a trial's program, or None while it has not ended."""
+        record: dict[str, Any] | None = read_record(self.paths.result_record(number))
+        return record
+
+    # ---- decisions ----------------------------------------------------------------------------------------
+    def decisions(self) -> list[dict[str, Any]]:
+        """What the user decided about earlier trials, in order."""
+        found: list[dict[str, Any]] = []
+        while (decision := read_record(self.paths.decision(len(found)))) is not None:
+            found.append(decision)
+        return found
+
+    def decide(self, decision: Mapping[str, Any]) -> None:
+        """Record a decision of the user."""
+        while not publish(self.paths.decision(len(self.decisions())), dict(decision)):
+            pass
+
+    # ---- plans --------------------------------------------------------------------------------------------
+    def current_plan(self) -> dict[str, Any] | None:
+        """The plan that was used last, or None where the study has never run."""
+        pointer = read_record(self.paths.current_plan)
+        plan: dict[str, Any] | None = None if pointer is None else read_record(self.paths.plan(pointer["plan"]))
+        return plan
+
+    # ---- all together -------------------------------------------------------------------------------------
+    def state(self, plan: Mapping[str, Any], spec: StudySpec | None = None) -> StudyState:
+        """The study as its records tell it, under `plan`."""
+        spec = spec or StudySpec.from_json(plan["spec"])
+        decisions = self.decisions()
+        metrics_digest = plan["metrics_digest"]
+        indexed: dict[tuple[int, int], dict[str, Any]] = {}
+        for metric in index_lines(self.paths.metric_index(metrics_digest)):
+            if isinstance(metric, dict) and "number" in metric and "batch" in metric:
+                indexed[metric["number"], metric["batch"]] = metric
+
+        def outcome(number: int, batch: int) -> Mapping[str, Any] | None:
+            return indexed.get((number, batch)) or self.outcome(metrics_digest, number, batch)
+
+        identity = plan["identity"]
+        return read_state(
+            spec, identity, equal_identities(identity, decisions), numbers_set_aside(decisions), self.batches(), outcome
+        )
+
+
+def equal_identities(identity: str, decisions: list[dict[str, Any]]) -> set[str]:
+    """`identity` and all that the user declared equal to it."""
+    equal = {identity}
+    while True:
+        more = set(equal)
+        for decision in decisions:
+            if decision["kind"] == "keep":
+                together = {decision["identity"], *decision["others"]}
+                if together & equal:
+                    more |= together
+        if more == equal:
+            return equal
+        equal = more
+
+
+def numbers_set_aside(decisions: list[dict[str, Any]]) -> set[int]:
+    """Trials that the user does not want counted."""
+    return {number for decision in decisions if decision["kind"] == "retry_failed" for number in decision["numbers"]}
+
+
+def result_exists(paths: StudyPaths, number: int) -> bool:
+    """Whether a trial's program has ended, by the record alone."""
+    return os.path.exists(paths.result_record(number))

@@ -1,0 +1,325 @@
+"""The study so far, replayed from its records, and what follows from it: how it stands, whether it has ended.
+
+Pure: batch records and outcomes go in (`add_batch`, `add_outcome`), answers come out. Records are the JSON values
+that `store` reads; `docs/files.md` describes them. Notation: a trial is *emitted* by a batch; it is *live* until its
+outcome is known; an outcome `lost` means that nothing came of its attempts, and the trial waits to be emitted again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo_workflow.objective import is_better, loss_of, reached
+from hpo_workflow.samplers.history import History, Observation
+from hpo_workflow.spec import StudySpec
+from hpo_workflow.trial import Proposal, Trial, TrialState
+
+LOST_IN_A_ROW = 20
+"""So many attempts that nothing came of, one after the other, and the study stops with a diagnosis."""
+
+FIRST_FAILURES = 5
+"""The default rule: a study whose first five trials all fail has a fault that is not the parameters'."""
+
+WINDOW, WINDOW_FAILURES = 20, 10
+"""The default rule, later: more than half of the last twenty."""
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A trial as a batch emitted it."""
+
+    batch: int
+    identity: str
+    digest: str
+    origin: str
+    proposal: Proposal
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a study proposes no more.
+
+    Args:
+        reason: `target | failures | lost | budget | wall | exhausted`.
+        success: Whether the study did what it was asked to.
+        sentence: The same for people.
+    """
+
+    reason: str
+    success: bool
+    sentence: str
+
+
+class StudyState:
+    """All that is known of one study under one spec.
+
+    Args:
+        spec: The study as it is now.
+        identity: Digest of what its trials run.
+        accepted: Identities that count as equal to it (it is one of them).
+        set_aside: Numbers of trials that the user does not want counted.
+    """
+
+    def __init__(
+        self, spec: StudySpec, identity: str, accepted: Collection[str] = (), set_aside: Collection[int] = ()
+    ) -> None:
+        self.spec = spec
+        self.identity = identity
+        self.accepted = {identity, *accepted}
+        self.set_aside = frozenset(set_aside)
+        self.n_batches = 0
+        self.next_number = 0
+        self.last_batch: Mapping[str, Any] | None = None
+        self.emissions: dict[int, Emission] = {}
+        self.finished: dict[int, Trial] = {}  # terminal trials
+        self.misfits: set[int] = set()  # emitted under an earlier space, outside the present one
+        self.foreign: dict[str, set[int]] = {}  # emitted under identities that do not count
+        self.asides: list[Proposal] = []  # set aside by the user; their configurations are run anew
+        self.seen: set[int] = set()  # outcomes that an earlier batch has taken into account
+        self._open: set[int] = set()  # emitted, not finished
+        self._lost: set[int] = set()  # of these, the ones whose last emission nothing came of
+        self._n_in: Counter[TrialState] = Counter()
+        self._lost_in_a_row = 0
+        self._incumbent: Trial | None = None
+
+    # ---- replay -----------------------------------------------------------------------------------------
+    def add_batch(self, record: Mapping[str, Any]) -> None:
+        """Take in the next batch record; they come in order."""
+        assert record["batch"] == self.n_batches, (record["batch"], self.n_batches)
+        self.n_batches += 1
+        self.seen.update(record["new"])
+        if record["identity"] in self.accepted:
+            self.last_batch = record
+        for trial in record["trials"]:
+            self._emit(record, trial)
+
+    def _emit(self, record: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
+        number = trial["number"]
+        self.next_number = max(self.next_number, number + 1)
+        proposal = Proposal(
+            number, trial["config"], trial["params"], trial["fidelity"], trial["parent"], trial["replicate"]
+        )
+        if record["identity"] not in self.accepted:
+            self.foreign.setdefault(record["identity"], set()).add(number)
+        elif number in self.set_aside:
+            self.asides.append(proposal)
+        elif not self.spec.search_space.fits(proposal.params):
+            self.misfits.add(number)
+        else:
+            self.emissions[number] = Emission(
+                record["batch"], record["identity"], trial["digest"], trial["origin"], proposal
+            )
+            self._lost.discard(number)
+            if number not in self.finished:
+                self._open.add(number)
+
+    def add_outcome(self, metric: Mapping[str, Any]) -> None:
+        """Take in what parse found out about one emission; an outcome of a trial that does not count is ignored."""
+        number = metric["number"]
+        emission = self.emissions.get(number)
+        if emission is None or number in self.finished:
+            return
+        if metric["state"] == "lost":
+            if metric["batch"] == emission.batch:
+                self._lost.add(number)
+            self._lost_in_a_row += int(metric.get("attempts", 1))
+            return
+        self._open.discard(number)
+        self._lost.discard(number)
+        self._lost_in_a_row = 0
+        trial = Trial(
+            proposal=emission.proposal,
+            batch=emission.batch,
+            state=TrialState(metric["state"]),
+            value=metric["value"],
+            reason=metric["reason"],
+            detail=metric["detail"] or "",
+            seconds=metric["seconds"],
+            max_rss_mb=metric["max_rss_mb"],
+            metrics=metric["metrics"],
+        )
+        self.finished[number] = trial
+        self._n_in[trial.state] += 1
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
+            best = self._incumbent
+            direction = self.spec.objective.direction
+            if best is None or best.value is None or is_better(trial.value, best.value, direction):
+                self._incumbent = trial
+            elif trial.value == best.value and number < best.number:  # a tie: the order of reading must not matter
+                self._incumbent = trial
+
+    # ---- how it stands ----------------------------------------------------------------------------------
+    @property
+    def incumbent(self) -> Trial | None:
+        """The best complete trial; of equals the one with the lowest number."""
+        return self._incumbent
+
+    @property
+    def live(self) -> dict[int, Emission]:
+        """Emitted, outcome not known, in the order of their numbers."""
+        return {n: self.emissions[n] for n in sorted(self._open) if not self._waits(n)}
+
+    def _waits(self, number: int) -> bool:
+        return number in self._lost or self.emissions[number].identity != self.identity
+
+    @property
+    def to_emit_again(self) -> list[Emission]:
+        """Trials that nothing came of, or that were emitted before an edit which the user declared harmless."""
+        return [self.emissions[n] for n in sorted(self._open) if self._waits(n)]
+
+    def n_in(self, *states: TrialState) -> int:
+        """How many trials ended in one of `states`."""
+        return sum(self._n_in[state] for state in states)
+
+    @property
+    def n_counted(self) -> int:
+        """Configurations that cost budget: complete, pruned, or failed by their own fault."""
+        return self.n_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How many trials failed, by reason, the commonest first."""
+        counts: dict[str, int] = {}
+        for trial in self.finished.values():
+            if trial.state is TrialState.FAILED:
+                counts[trial.reason or "unknown"] = counts.get(trial.reason or "unknown", 0) + 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def new(self) -> list[int]:
+        """Numbers of outcomes that no batch has taken into account."""
+        return sorted(set(self.finished) - self.seen)
+
+    def history(self) -> History:
+        """What a sampler is told: losses, failures as failures, everything else as pending."""
+        observations = []
+        for number in sorted(self.finished):
+            trial = self.finished[number]
+            if trial.state is TrialState.CANCELLED:
+                continue
+            loss = None
+            if trial.state is TrialState.COMPLETE and trial.value is not None:
+                loss = loss_of(trial.value, self.spec.objective.direction)
+            observations.append(Observation(dict(trial.params), loss))
+        pending = (dict(self.emissions[number].proposal.params) for number in sorted(self._open))
+        return History(tuple(observations), tuple(pending))
+
+    # ---- whether it goes on -----------------------------------------------------------------------------
+    def ending(self, elapsed_s: float = 0.0) -> Ending | None:
+        """Why nothing more is proposed, or None while something may be.
+
+        The order is fixed: target, failures, budget, wall, exhausted. Trials in flight still end by themselves.
+        """
+        return (
+            self._ended_by_target()
+            or self._ended_by_failures()
+            or self._ended_by_losses()
+            or self._ended_by_budget()
+            or self._ended_by_wall(elapsed_s)
+            or self._ended_by_exhaustion()
+        )
+
+    def _ended_by_target(self) -> Ending | None:
+        objective, best = self.spec.objective, self.incumbent
+        if objective.target is None or best is None or best.value is None:
+            return None
+        if not reached(best.value, objective.target, objective.direction):
+            return None
+        return Ending("target", True, f"target {objective.target:g} reached by trial {best.number}")
+
+    def _ended_by_failures(self) -> Ending | None:
+        if self._n_in[TrialState.FAILED] == 0:
+            return None
+        # by number, not in the order of reading: the same set of outcomes always gets the same answer
+        trials = [self.finished[number] for number in sorted(self.finished)]
+        failed = [trial.state is TrialState.FAILED for trial in trials if trial.state is not TrialState.CANCELLED]
+        limit = self.spec.budget.failures
+        if limit is not None:
+            if sum(failed) < limit:
+                return None
+            rule = f"{sum(failed)} trials failed, budget.failures is {limit}"
+        elif len(failed) >= FIRST_FAILURES and all(failed[:FIRST_FAILURES]):
+            rule = f"the first {FIRST_FAILURES} trials all failed"
+        elif len(failed) >= WINDOW and sum(failed[-WINDOW:]) > WINDOW_FAILURES:
+            rule = f"{sum(failed[-WINDOW:])} of the last {WINDOW} trials failed"
+        else:
+            return None
+        reason, count = next(iter(self.failures.items()))
+        return Ending("failures", False, f"{rule}; the commonest reason is {reason} ({count})")
+
+    def _ended_by_losses(self) -> Ending | None:
+        if self._lost_in_a_row < LOST_IN_A_ROW:
+            return None
+        return Ending("lost", False, f"{self._lost_in_a_row} attempts in a row were lost and nothing came of them")
+
+    def _ended_by_budget(self) -> Ending | None:
+        trials = self.spec.budget.trials
+        if trials is None or self.n_counted < trials:
+            return None
+        return Ending("budget", True, f"{self.n_counted} of {trials} trials done")
+
+    def _ended_by_wall(self, elapsed_s: float) -> Ending | None:
+        wall_s = self.spec.budget.wall_s
+        if wall_s is None or elapsed_s < wall_s:
+            return None
+        return Ending("wall", True, f"the study has run for budget.wall ({wall_s:g} s)")
+
+    def _ended_by_exhaustion(self) -> Ending | None:
+        last = self.last_batch
+        if last is None or last["answer"] != "done" or last["limits"] != self.spec.limits_digest:
+            return None
+        if self.to_emit_again:
+            return None
+        return Ending("exhausted", True, "every configuration of the space has been proposed")
+
+    def slots(self) -> tuple[list[Emission], int]:
+        """What the next batch may hold: trials to emit again, and how many new ones."""
+        live = len(self.live)
+        if self.spec.refill == "rounds" and live:
+            return [], 0
+        free = max(0, self.spec.budget.parallel - live)
+        waiting = self.to_emit_again
+        again = waiting[:free]
+        fresh = free - len(again)
+        if self.spec.budget.trials is not None:
+            fresh = min(fresh, self.spec.budget.trials - self.n_counted - live - len(waiting))
+        return again, max(0, fresh)
+
+    def wants_batch(self, elapsed_s: float = 0.0) -> bool:
+        """Whether it is time to call propose."""
+        if self.ending(elapsed_s) is not None:
+            return False
+        again, fresh = self.slots()
+        if again:
+            return True
+        if fresh == 0:
+            return False
+        last = self.last_batch
+        if last is None or last["limits"] != self.spec.limits_digest:
+            return True
+        if last["answer"] == "wait":
+            assert self.new or self.live, f"batch {last['batch']} waits for trials, but none is running"
+            return bool(self.new)
+        return last["answer"] == "open"
+
+
+def read_state(
+    spec: StudySpec,
+    identity: str,
+    accepted: Collection[str],
+    set_aside: Collection[int],
+    batches: Collection[Mapping[str, Any]],
+    outcome: Callable[[int, int], Mapping[str, Any] | None],
+) -> StudyState:
+    """The state after all `batches`, with `outcome(number, batch)` for what is known of each emission."""
+    state = StudyState(spec, identity, accepted, set_aside)
+    for record in batches:
+        state.add_batch(record)
+        for trial in record["trials"]:
+            metric = outcome(trial["number"], record["batch"])
+            if metric is not None:
+                state.add_outcome(metric)
+    return state

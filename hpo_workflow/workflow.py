@@ -1,0 +1,340 @@
+"""What the Snakefile knows of a study: its files, what is in flight, and when to ask for more.
+
+Everything that a Snakefile may import. `Rolling` is the graph's whole logic; it asks Snakemake two questions (has
+this propose ended, has this parse ended) through functions that it is given, so it is tested without Snakemake. The
+rules are in `rules/study.smk`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hpo_workflow.errors import ConfigError, HPOWorkflowError, UsageError
+from hpo_workflow.objective import reached
+from hpo_workflow.spec import StudySpec, digest_of
+from hpo_workflow.store.atomic import read_json, replace, to_json
+from hpo_workflow.store.paths import StudyPaths, shard
+from hpo_workflow.store.plan import Plan, identity_conflict
+from hpo_workflow.store.session import TOKEN, Session, read_session
+from hpo_workflow.store.study_folder import StudyFolder, result_exists
+from hpo_workflow.study_state import Ending, StudyState
+
+PACKAGE = Path(__file__).resolve().parent
+
+ATTEMPTS = 3
+"""Starts of a trial's job within one run of Snakemake, when the job itself is lost."""
+
+WINDOW = 32
+"""Outcomes that are read anew at once after the metric settings changed; keeps the graph small."""
+
+DEFAULT_STUDY = "config/digits.yaml"
+"""The study of a clone when no --configfile is given."""
+
+POINTERS = ".snakemake/hpo-workflow"
+"""Where jobs on nodes find the plan of a study file, in the folder that Snakemake runs in."""
+
+
+def tool() -> str:
+    """The command that the rules call, quoted for a shell: this package under this Python, whatever is in the way.
+
+    -P keeps the working directory out of the import path: a file `random.py` beside the study must not break it.
+    """
+    return f"{shlex.quote(sys.executable)} -P {shlex.quote(str(PACKAGE / '__main__.py'))}"
+
+
+def runner() -> str:
+    """The command that wraps a trial: one Python without site packages, so that it starts fast on any node."""
+    return f"{shlex.quote(sys.executable)} -S -E -P {shlex.quote(str(PACKAGE / 'runner' / 'main.py'))}"
+
+
+class Rolling:
+    """What is in flight: the inputs of the one job that ends a study.
+
+    A trial's parse that ends frees a slot; then Snakemake asks again, and gets the live trials and, while slots are
+    free, the next batch. Finished trials fall out, so the graph stays small however long the study is. At most one
+    batch is outstanding: the sampler is a single writer.
+
+    Args:
+        folder: The study's records.
+        plan: The current plan, as its JSON.
+        elapsed_s: How long the study has run, for `budget.wall`.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, plan: Mapping[str, Any], elapsed_s: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self.folder = folder
+        self.digest: str = plan["metrics_digest"]
+        self.spec = StudySpec.from_json(plan["spec"])
+        self.state: StudyState = folder.state(plan, self.spec)
+        self._elapsed_s = elapsed_s
+        self._asking = False
+        self._cancelled_at_start = self._is_cancelled()
+
+    def _is_cancelled(self) -> bool:
+        """Whether the target is reached and the rest is not wanted."""
+        ending = self.ending()
+        return ending is not None and ending.reason == "target" and self.spec.objective.on_target == "cancel"
+
+    def ending(self) -> Ending | None:
+        return self.state.ending(self._elapsed_s())
+
+    def files(
+        self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]
+    ) -> tuple[list[tuple[int, int]], int | None]:
+        """Live trials as (number, batch), and the number of the batch that is asked for, or None.
+
+        Args:
+            batch_done: Whether propose has ended in this run of Snakemake.
+            parse_done: The same for the parse of (number, batch).
+        """
+        if self._asking and batch_done(self.state.n_batches):
+            record = self.folder.batch(self.state.n_batches)
+            if record is None:
+                raise RuntimeError(f"{self.folder.paths.batch_record(self.state.n_batches)} is not there after propose")
+            self.state.add_batch(record)
+            self._asking = False
+        for number, emission in self.state.live.items():
+            if parse_done(number, emission.batch):
+                metric = self.folder.outcome(self.digest, number, emission.batch)
+                if metric is None:
+                    path = self.folder.paths.metric(self.digest, number, emission.batch)
+                    raise RuntimeError(f"{path} is not there after parse")
+                self.state.add_outcome(metric)
+        if self._cancelled_at_start:
+            return [], None
+        if not self._asking:
+            self._asking = self.state.wants_batch(self._elapsed_s())
+        window = max(WINDOW, self.spec.budget.parallel)
+        live = [(number, emission.batch) for number, emission in self.state.live.items()]
+        return live[:window], self.state.n_batches if self._asking else None
+
+
+class SnakefileStudy:
+    """One study in one Snakefile: what `rules/study.smk` reads.
+
+    Attributes:
+        out: The study's folder as the rules write it; a module's `prefix:` is added to it by Snakemake.
+        root: The same folder as it is on disk.
+        plan_path: The plan that jobs read.
+        spec: The study.
+    """
+
+    def __init__(self, workflow: Any, config: Mapping[str, Any]) -> None:
+        self._workflow = workflow
+        self._rolling: Rolling | None = None
+        self._session: Session | None = None
+        self._plan: Plan | None = None
+        source = _source(workflow, config)
+        pointer = _pointer(source)
+        if workflow.remote_exec and (known := read_json(pointer)) is not None:
+            # a job on a node: the study file may have been edited since it was submitted, and nothing is decided here
+            plan = read_json(known["plan"])
+            self.spec = StudySpec.from_json(plan["spec"])
+            self.plan_path = known["plan"]
+        else:
+            self._plan = _load(source)
+            self.spec = self._plan.spec
+            self.plan_path = ""
+        self.out = self.spec.root
+        self.root = _on_disk(workflow, self.out)
+        self.folder = StudyFolder(self.root)
+        self.metrics_digest = self.spec.metrics_digest
+        self.limits_digest = self.spec.limits_digest
+        if self._plan is not None:
+            self._pointer = pointer
+            self.plan_path = self.folder.paths.plan(self._plan.digest)
+            self._check()
+        self.declared = StudyPaths(self.out)
+
+    # ---- what the trial rule passes on ---------------------------------------------------------------------
+    @property
+    def threads(self) -> int:
+        """CPUs of a trial."""
+        return int(self.spec.resources.get("threads", 1))
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """Snakemake's resources of a trial, under the names of the study file."""
+        return {name: value for name, value in self.spec.resources.items() if name != "threads"}
+
+    @property
+    def limits(self) -> str:
+        """What the runner holds a trial to, as its arguments; from the plan, not from what Snakemake made of it."""
+        words = [f"--gpus {int(self.spec.resources.get('gpu', 0))}"]
+        if self.spec.runtime_s is not None:
+            words.append(f"--runtime-s {self.spec.runtime_s:g}")
+        if self.spec.mem_mb is not None:
+            words.append(f"--mem-mb {self.spec.mem_mb:g}")
+        return " ".join(words)
+
+    # ---- before anything is submitted ---------------------------------------------------------------------
+    def _check(self) -> None:
+        assert self._plan is not None
+        conflict = identity_conflict(self.folder, self._plan)
+        if conflict is not None:
+            from hpo_workflow.study_file.identity import describe_conflict
+
+            raise UsageError(describe_conflict(self.folder, self._plan, conflict))
+        asked = self.spec.resources.get("gpu", 0)
+        limit = self._workflow.global_resources.get("gpu")
+        if isinstance(asked, int) and isinstance(limit, int) and asked > limit:
+            raise UsageError(
+                f"{self._plan.study_file}, resources.gpu: {asked} is more than --resources gpu={limit} allows.\n"
+                "  Snakemake would give each trial fewer GPUs without a word. Raise the one or lower the other."
+            )
+
+    def _begin(self) -> None:
+        """Take the study and write down what jobs need; called when Snakemake first asks what is in flight."""
+        assert self._plan is not None
+        paths = self.folder.paths
+        owner = read_session(paths)
+        if owner is None or owner["token"] != os.environ.get(TOKEN):
+            self._session, _ = Session.acquire(paths)
+        self._plan.store(self.folder)
+        replace(self._pointer, to_json({"plan": self.plan_path}) + "\n")
+
+    def _mend(self, state: StudyState) -> None:
+        """Make derived files that were lost, and take away a stop that no longer holds."""
+        paths = self.folder.paths
+        for number, emission in state.live.items():
+            done = paths.done(number, emission.batch)
+            if result_exists(paths, number) and not os.path.exists(done):
+                replace(done, to_json({"number": number, "batch": emission.batch}) + "\n")
+        ending = state.ending()
+        if ending is None or ending.reason != "target":
+            try:
+                os.unlink(paths.stop)
+            except FileNotFoundError:
+                pass
+
+    # ---- what the rules ask -------------------------------------------------------------------------------
+    def in_flight(
+        self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]
+    ) -> list[str]:
+        """The files that the study's last job waits for, as the rules write them."""
+        if self._workflow.remote_exec:
+            return []  # a job's own process decides nothing
+        if self._rolling is None:
+            dryrun = self._workflow.dryrun
+            if not dryrun:
+                self._begin()
+            assert self._plan is not None
+            self._rolling = Rolling(self.folder, self._plan.to_json(), elapsed_clock(self.folder))
+            if dryrun:
+                _say(dry_run_sentence(self._rolling))
+            else:
+                self._mend(self._rolling.state)
+        trials, batch = self._rolling.files(batch_done, parse_done)
+        files = [self.declared.metric(self.metrics_digest, number, b) for number, b in trials]
+        return files + ([] if batch is None else [self.declared.batch(batch)])
+
+    def batch_of(self, batch: int) -> str:
+        """The declared output of propose that a trial is in."""
+        return self.declared.batch(batch)
+
+    def changed(self) -> list[str]:
+        """A file that every parse changes, once there is one."""
+        return [self.declared.changed] if os.path.exists(self.folder.paths.changed) else []
+
+
+def elapsed_clock(folder: StudyFolder) -> Callable[[], float]:
+    """How long the study has run: earlier runs as its batches tell it, and the present one by this process's clock."""
+    before = max((float(record["elapsed_s"]) for record in folder.batches()), default=0.0)
+    begun = time.monotonic()
+    return lambda: before + time.monotonic() - begun
+
+
+def dry_run_sentence(rolling: Rolling) -> str:
+    """Where a study stands, for `snakemake -n`, whose job table never shows the whole of it."""
+    state = rolling.state
+    budget = rolling.spec.budget.trials
+    total = "" if budget is None else f" of {budget}"
+    words = [f"study {rolling.spec.study}: {state.n_counted}{total} trials finished"]
+    if state.live:
+        words.append(f"{len(state.live)} to run or to read")
+    best = state.incumbent
+    if best is not None:
+        words.append(f"best {rolling.spec.objective.metric} {best.value:g} (trial {best.number})")
+    ending = rolling.ending()
+    if ending is not None:
+        words.append(f"ended: {ending.sentence}")
+    else:
+        again, fresh = state.slots()
+        words.append(f"the next batch would hold {len(again) + fresh}; further trials appear as these end")
+    return "; ".join(words) + "."
+
+
+# ---- Snakemake's own objects, all that is read of them --------------------------------------------------------
+def _source(workflow: Any, config: Mapping[str, Any]) -> str | Mapping[str, Any]:
+    """Where the study is: a path, or a mapping that a module was given."""
+    overrides = list(workflow.config_settings.config_args or [])
+    in_module = len(workflow.modifier_stack) > 1
+    if in_module:
+        if set(config) == {"study"} and isinstance(config["study"], str) and config["study"].endswith((".yaml", ".yml")):
+            return config["study"]
+        if not config:
+            raise UsageError("this module has no config. Give `config: {'study': 'PATH'}`, the path of a study file.")
+        return dict(config)
+    if overrides:
+        raise UsageError(
+            f"--config {' '.join(overrides)}: a study is read from its file alone.\n"
+            "  Write the setting into the study file; --config would change what trials run without a trace."
+        )
+    files = [str(path) for path in workflow.configfiles]
+    if len(files) > 1:
+        raise UsageError(f"--configfile: one study at a time, and here are {len(files)}: {', '.join(files)}.")
+    if files:
+        return os.path.relpath(files[0]) if files[0].startswith(os.getcwd() + os.sep) else files[0]
+    if os.path.exists(DEFAULT_STUDY):
+        return DEFAULT_STUDY
+    raise UsageError("no study file. Give one: snakemake --profile slurm --configfile config/STUDY.yaml")
+
+
+def _pointer(source: str | Mapping[str, Any]) -> str:
+    name = os.path.abspath(source) if isinstance(source, str) else dict(source)
+    return os.path.join(POINTERS, f"{digest_of(name)}.json")
+
+
+def _on_disk(workflow: Any, path: str) -> str:
+    """`path` as Snakemake will write it, with a module's `prefix:`. An internal of Snakemake, kept in this place."""
+    return str(workflow.modifier.path_modifier.modify(path))
+
+
+def _load(source: str | Mapping[str, Any]) -> Plan:
+    from hpo_workflow.study_file import load_mapping, load_study
+
+    if isinstance(source, str):
+        loaded = load_study(source)
+        text = Path(source).read_text(encoding="utf-8")
+        name = source
+    else:
+        name = str(source.get("study", "module config"))
+        loaded = load_mapping(source, name)
+        text = to_json(source) + "\n"
+    for warning in loaded.warnings:
+        _say(f"warning: {warning}")
+    return Plan(loaded.spec, loaded.identity_digest, loaded.identity, name, text)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+def open_study(workflow: Any, config: Mapping[str, Any]) -> SnakefileStudy:
+    """The study of this Snakefile; a fault of the user's ends Snakemake with exit code 2 before anything is submitted."""
+    try:
+        return SnakefileStudy(workflow, config)
+    except HPOWorkflowError as error:
+        _say(str(error))
+        sys.exit(2)
+
+
+__all__ = ["ATTEMPTS", "Rolling", "SnakefileStudy", "open_study", "runner", "shard", "tool"]
