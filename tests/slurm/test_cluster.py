@@ -1,0 +1,60 @@
+"""The emulated cluster does what the other tests rely on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster, wait_until
+
+pytestmark = pytest.mark.need("slurm")
+
+
+def submit(cluster: Cluster, folder: Path, script: str, *options: str) -> str:
+    """Submit a bash script that asks for 300 MB; the job's number."""
+    command = ("sbatch", "--parsable", "--mem=300", "--time=5", f"--output={folder}/%j.out", *options)
+    return cluster.run(*command, "--wrap", script, cwd=folder).strip()
+
+
+def account(cluster: Cluster, job: str) -> dict[str, str]:
+    """What the accounts say about one job; empty until they know it."""
+    return next((row for row in cluster.sacct() if row["JobID"] == job), {})
+
+
+def test_each_job_that_asks_a_gpu_sees_one_of_its_own_and_is_in_the_accounts(quiet_cluster, tmp_path):
+    script = "echo $CUDA_VISIBLE_DEVICES; sleep 4"
+    jobs = [submit(quiet_cluster, tmp_path, script, "--gpus=1", "--constraint=n3") for _ in range(5)]
+    outputs = [tmp_path / f"{job}.out" for job in jobs[:4]]
+    assert wait_until(lambda: all(path.exists() and path.read_text() for path in outputs), 20)
+    assert sorted(path.read_text().strip() for path in outputs) == ["0", "1", "2", "3"]
+    waiting = [row["JobID"] for row in quiet_cluster.squeue() if row["State"] == "PENDING"]
+    assert waiting == jobs[4:], "a fifth job waits on a node of four GPUs"
+    assert wait_until(lambda: account(quiet_cluster, jobs[4]).get("State") == "COMPLETED", 30)
+    for job in jobs:
+        row = account(quiet_cluster, job)
+        assert row["NodeList"] == "node3"
+        assert "gres/gpu=1" in row["AllocTRES"].split(",")
+
+
+def test_a_node_that_dies_takes_the_processes_of_its_jobs_along_and_comes_back(quiet_cluster, tmp_path):
+    script = "echo started; sleep 300 & sleep 301"
+    lost = submit(quiet_cluster, tmp_path, script, "--constraint=n2", "--no-requeue")
+    kept = submit(quiet_cluster, tmp_path, "echo started; sleep 8", "--constraint=n1")
+    assert wait_until(lambda: all((tmp_path / f"{job}.out").exists() for job in (lost, kept)), 20)
+    assert wait_until(lambda: len(quiet_cluster._processes_of("node2")) >= 3, 10)
+    quiet_cluster.kill_node("node2")
+    assert quiet_cluster._processes_of("node2") == []
+    quiet_cluster.revive()
+    assert wait_until(lambda: account(quiet_cluster, lost).get("State") == "NODE_FAIL", 60)
+    assert wait_until(lambda: account(quiet_cluster, kept).get("State") == "COMPLETED", 30)
+    assert quiet_cluster.run("sinfo", "--noheader", "--partition=gpu", "--format=%D %T").strip() == "3 idle"
+
+
+def test_a_job_beyond_its_memory_is_ended(quiet_cluster, tmp_path):
+    script = "python3 -c 'import time; x = bytearray(600_000_000); time.sleep(20)'"
+    job = submit(quiet_cluster, tmp_path, script)
+    ended = ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
+    assert wait_until(lambda: account(quiet_cluster, job).get("State", "").startswith(ended), 30), account(
+        quiet_cluster, job
+    )
