@@ -1,0 +1,1 @@
+"""Surrogates: models of the loss, made from what was observed."""
