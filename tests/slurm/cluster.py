@@ -10,7 +10,7 @@ any user. Standard library only:
     eval "$(python3 tests/slurm/cluster.py env)"      then sbatch, squeue and snakemake --profile slurm work
     python3 tests/slurm/cluster.py kill node2 | revive | stop
 
-The tests start and stop their own; a cluster that was started by hand is used and left running.
+The tests start one for each session and stop it; a cluster that was started by hand is used and left running.
 
 Partitions: gpu (default), cpu, short (at most 5 minutes), lowprio (gives way and is requeued), urgent (takes the place
 of lowprio). Account test. Node features n1, n2, ...: `--constraint=n2` puts a job on node2. Ask for at least 300 MB:
@@ -60,9 +60,22 @@ class Size:
 
 
 def default_folder() -> Path:
-    """One cluster for each user and clone; short, because socket paths end at 108 characters."""
+    """The cluster of this user and clone that is started by hand; short, because socket paths end at 108 characters."""
     clone = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:8]
     return Path(tempfile.gettempdir()) / f"hpo-slurm-{os.getuid()}-{clone}"
+
+
+def session_folder() -> Path:
+    """A cluster that only this process uses, so that test sessions beside each other do not share one."""
+    return default_folder().with_name(f"{default_folder().name}-{os.getpid()}")
+
+
+def stop_orphans() -> None:
+    """Stop the clusters of test sessions that were killed."""
+    for folder in default_folder().parent.glob(f"{default_folder().name}-*"):
+        owner = folder.name.rpartition("-")[2]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            Cluster(folder).stop(wipe=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
@@ -154,8 +167,11 @@ class Cluster:
         lines = self.run(*command, "--noheader", *([] if steps else ["--allocations"])).splitlines()
         return [dict(zip(fields, line.split("|"), strict=True)) for line in lines]
 
-    def kill_node(self, name: str) -> None:
-        """Let a node die: its slurmd and every process of its jobs, at once. The controller notices after ~30 s."""
+    def kill_node(self, name: str, *, noticed: bool = False) -> None:
+        """Let a node die: its slurmd and every process of its jobs, at once.
+
+        The controller sees it after some 30 s and ends the node's jobs as NODE_FAIL; with `noticed` it is told.
+        """
         pid = self._pid(f"slurmd-{name}")
         if pid is None:
             raise ClusterError(f"{name} does not run")
@@ -170,6 +186,8 @@ class Cluster:
                 except ProcessLookupError:
                     continue
             time.sleep(0.05)
+        if noticed:
+            self.run("scontrol", "update", f"nodename={name}", "state=down", "reason=died")
 
     def revive(self) -> None:
         """Start again what has died and wait until all nodes take jobs."""
@@ -177,7 +195,7 @@ class Cluster:
 
     def cancel_all(self) -> None:
         """End all jobs, so that the next test meets an empty cluster."""
-        self.run("scancel", "--state=PENDING", "--state=RUNNING", "--state=SUSPENDED", "--me")
+        self.run("scancel", "--me")
         if not wait_until(lambda: not self.squeue(), 30, 0.2):
             raise ClusterError(f"jobs that scancel does not end: {self.squeue()}")
 

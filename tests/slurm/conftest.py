@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.machine import need
-from tests.slurm.cluster import Cluster
+from tests.slurm.cluster import Cluster, session_folder, stop_orphans
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,10 +26,12 @@ def slurm_cluster() -> Iterator[Cluster]:
     One that was started by hand is used and left running.
     """
     need("slurm")
-    cluster = Cluster()
-    ours = not cluster.is_running()
-    cluster.start()
+    stop_orphans()
+    by_hand = Cluster()
+    ours = not by_hand.is_running()
+    cluster = Cluster(session_folder()) if ours else by_hand
     try:
+        cluster.start()
         yield cluster
     finally:
         if ours:

@@ -43,10 +43,10 @@ def test_a_node_that_dies_takes_the_processes_of_its_jobs_along_and_comes_back(q
     kept = submit(quiet_cluster, tmp_path, "echo started; sleep 8", "--constraint=n1")
     assert wait_until(lambda: all((tmp_path / f"{job}.out").exists() for job in (lost, kept)), 20)
     assert wait_until(lambda: len(quiet_cluster._processes_of("node2")) >= 3, 10)
-    quiet_cluster.kill_node("node2")
+    quiet_cluster.kill_node("node2", noticed=True)
     assert quiet_cluster._processes_of("node2") == []
+    assert wait_until(lambda: account(quiet_cluster, lost).get("State") == "NODE_FAIL", 30)
     quiet_cluster.revive()
-    assert wait_until(lambda: account(quiet_cluster, lost).get("State") == "NODE_FAIL", 60)
     assert wait_until(lambda: account(quiet_cluster, kept).get("State") == "COMPLETED", 30)
     assert quiet_cluster.run("sinfo", "--noheader", "--partition=gpu", "--format=%D %T").strip() == "3 idle"
 
