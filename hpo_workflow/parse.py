@@ -1,0 +1,240 @@
+"""The verb `parse`: a trial's result and log -> its state, value and metrics under the present metric settings.
+
+A rule of its own, so that a changed metric, regex or `reduce:` reads logs again and trains nothing again. Standard
+library only: it runs once per trial, on the machine that everybody waits for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpo_workflow.metrics import Extraction, MetricReader, describe_problem, judge, printable
+from hpo_workflow.objective import loss_of, reached, value_of
+from hpo_workflow.store import atomic
+from hpo_workflow.store.paths import StudyPaths
+
+READ_BYTES = 1 << 20
+INDEX_BYTES = 1 << 20
+"""An index up to this size is searched for the best trial, for the progress line."""
+
+
+class _CallError(Exception):
+    """The call or the study's folder is wrong; the message is for people."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Write the metric file of one trial; gives the exit code."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="hpo parse", description="Read the metrics of one trial that has ended.")
+    parser.add_argument("--root", required=True, help="the study's folder")
+    parser.add_argument("--plan", required=True, help="the compiled study")
+    parser.add_argument("--number", required=True, type=int, help="the trial")
+    parser.add_argument("--batch", required=True, type=int, help="the batch that emitted it")
+    parser.add_argument("--out", required=True, help="the metric file")
+    parser.add_argument("--log", help="the progress line goes there too")
+    options = parser.parse_args(argv)
+    try:
+        line = _parse(options)
+    except _CallError as error:
+        sys.stderr.write(f"{printable(str(error), 2000)}\n")
+        return 2
+    sys.stderr.write(f"{line}\n")
+    if options.log:
+        atomic.replace(options.log, f"{line}\n")
+    return 0
+
+
+def _parse(options: Any) -> str:
+    paths = StudyPaths(options.root)
+    plan = _load(options.plan)
+    if plan is None:
+        raise _CallError(f"{options.plan}: there is no such plan")
+    spec = plan["spec"]
+    objective = spec["objective"]
+    result = _load(paths.result_record(options.number))
+    if result is None:
+        metric = _lost(paths, options.number, options.batch)
+    else:
+        digest = plan["metrics_digest"]
+        if result["metrics"].get("digest") == digest:
+            extraction = Extraction.from_json(result["metrics"])
+        else:
+            extraction = read_output(paths, result, spec["metrics"], objective)
+        metric = summarise(result, extraction, objective, options.batch)
+    text = atomic.to_json(metric) + "\n"
+    atomic.replace(options.out, text)
+    index = paths.metric_index(plan["metrics_digest"])
+    _append(index, text)
+    value = metric["value"]
+    target = objective.get("target")
+    good = target is not None and value is not None and reached(value, target, objective["direction"])
+    if good and objective.get("on_target", "cancel") == "cancel":
+        stop = {"reason": "target", "trial": options.number, "value": value, "at": _now()}
+        atomic.replace(paths.stop, atomic.to_json(stop) + "\n")
+    # Time and process make the content new at each call, whatever the trial is.
+    atomic.replace(paths.changed, f"{options.number} {time.time_ns()} {os.getpid()}\n")
+    params = {} if result is None else result["params"]
+    return progress_line(metric, params, objective, _best_before(index, metric, objective))
+
+
+def _load(path: str) -> dict[str, Any] | None:
+    try:
+        data = atomic.read_json(path)
+    except ValueError as error:
+        raise _CallError(f"{path}: not JSON ({error})") from None
+    if data is not None and not isinstance(data, dict):
+        raise _CallError(f"{path}: not a record")
+    return data
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def read_output(
+    paths: StudyPaths, result: Mapping[str, Any], metrics: Mapping[str, Any], objective: Mapping[str, Any]
+) -> Extraction:
+    """Read the log of a finished trial again, and its $HPO_METRICS_FILE."""
+    reader = MetricReader(metrics, objective)
+    sources = [(paths.metrics_file(int(result["number"])), reader.feed_records)]
+    if result["log"]:
+        sources.append((os.path.join(paths.root, result["log"]), reader.feed))
+    missing = ""
+    for path, feed in sources:
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while True:
+                    data = file.read(READ_BYTES)
+                    if not data:
+                        break
+                    feed(data)
+        except FileNotFoundError:
+            if feed == reader.feed:
+                missing = f"its log {path} has gone"
+    extraction = reader.close()
+    if missing and not extraction.points:
+        extraction.hints = [missing]
+    return extraction
+
+
+def summarise(
+    result: Mapping[str, Any], extraction: Extraction, objective: Mapping[str, Any], batch: int
+) -> dict[str, Any]:
+    """The metric file of a trial that has ended."""
+    verdict = judge(result["end"], extraction, objective, result["seconds"], result["max_rss_mb"])
+    warnings = list(extraction.warnings)
+    if result["log_dropped"] and not result["metrics"].get("points"):
+        warnings.append(f"{result['log_dropped']} bytes of the log were not kept (limits.log)")
+    warnings += [describe_problem(problem) for problem in extraction.problems if problem["kind"] == "slow"]
+    return {
+        "number": result["number"],
+        "batch": batch,
+        "config": result["config"],
+        "state": verdict["state"],
+        "reason": verdict["reason"],
+        "detail": verdict["detail"],
+        "value": verdict["value"],
+        "metrics": extraction.last(),
+        "seconds": result["seconds"],
+        "max_rss_mb": result["max_rss_mb"],
+        "gpus": result["gpus"],
+        "host": result["host"],
+        "log": result["log"],
+        "warnings": warnings,
+    }
+
+
+def _lost(paths: StudyPaths, number: int, batch: int) -> dict[str, Any]:
+    """The metric file of a trial whose attempts are all lost."""
+    done = _load(paths.done(number, batch)) or {}
+    attempts = done.get("attempts") or [{}]
+    last = attempts[-1]
+    return {
+        "number": number,
+        "batch": batch,
+        "config": None,
+        "state": "lost",
+        "reason": last.get("reason"),
+        "detail": last.get("detail") or "its attempts were lost",
+        "value": None,
+        "metrics": {},
+        "seconds": last.get("seconds"),
+        "max_rss_mb": None,
+        "gpus": 0,
+        "host": last.get("host"),
+        "log": None,
+        "warnings": [],
+    }
+
+
+def _append(path: str, line: str) -> None:
+    """One line more in an index. It is a cache: what fails here is made up for when it is read."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, (("\n" if torn else "") + line).encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        sys.stderr.write(f"{path}: {error.strerror}\n")
+
+
+def _best_before(index: str, metric: Mapping[str, Any], objective: Mapping[str, Any]) -> tuple[float, int] | None:
+    """The best value so far and its trial, where the index is small enough to look."""
+    import json
+
+    try:
+        if os.stat(index).st_size > INDEX_BYTES:
+            return None
+        with open(index, encoding="utf-8") as file:
+            lines = file.readlines()
+    except (OSError, ValueError):
+        return None
+    direction = objective["direction"]
+    best: tuple[float, int] | None = None
+    for line in lines:
+        try:
+            other = json.loads(line)
+            if other["state"] != "complete" or other["value"] is None:
+                continue
+            found = (loss_of(float(other["value"]), direction), int(other["number"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+        if best is None or found < best:
+            best = found
+    return None if best is None else (value_of(best[0], direction), best[1])
+
+
+def progress_line(
+    metric: Mapping[str, Any],
+    params: Mapping[str, Any],
+    objective: Mapping[str, Any],
+    best: tuple[float, int] | None,
+) -> str:
+    """`trial 12 complete: accuracy=0.9712 (lr=0.003, units=128) · best 0.981 by trial 4`."""
+    listed = ", ".join(f"{name}={_short(value)}" for name, value in list(params.items())[:12])
+    shown = f" ({listed}{', ...' if len(params) > 12 else ''})" if listed else ""
+    if metric["state"] == "complete":
+        middle = f"complete: {objective['metric']}={_short(metric['value'])}{shown}"
+    elif metric["state"] == "lost":
+        middle = f"lost ({metric['reason']}): {metric['detail']}; it will be started again"
+    else:
+        reason = f" ({metric['reason']})" if metric["reason"] else ""
+        middle = f"{metric['state']}{reason}: {metric['detail']}{shown}"
+    end = f" · best {_short(best[0])} by trial {best[1]}" if best is not None else ""
+    warning = f" · {metric['warnings'][0]}" if metric["warnings"] else ""
+    return printable(f"trial {metric['number']} {middle}{end}{warning}", 2000)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value) if len(str(value)) <= 40 else f"{str(value)[:39]}…"

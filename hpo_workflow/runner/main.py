@@ -1,0 +1,505 @@
+"""Run one trial to its end. Called by the trial rule, by the path of this file, from the directory of the study.
+
+Exit codes: 0 the trial's file was written (a failed trial is data), 75 this attempt is lost and another may follow,
+2 the call or the study's folder is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+
+if __package__ in (None, ""):  # called by its path, under any Python 3.8 or newer
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from hpo_workflow.metrics import MetricReader, printable
+from hpo_workflow.runner import claim as claims
+from hpo_workflow.runner.command import Facts, arguments, choose_port, resolve
+from hpo_workflow.runner.environment import missing_names, trial_environment
+from hpo_workflow.runner.process import (
+    STORAGE_ERRORS,
+    LogFile,
+    MetricsFile,
+    Order,
+    Outcome,
+    Program,
+    Signals,
+    Supervisor,
+)
+from hpo_workflow.store import atomic
+from hpo_workflow.store.paths import StudyPaths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from hpo_workflow.runner.gpu_lease import GpuLease
+
+SCHEMA = 1
+"""Version of a result record."""
+LOST_EXIT = 75
+"""EX_TEMPFAIL of sysexits.h: the same call may succeed later."""
+TWIN_POLL_S = 2.0
+PUBLISH_TRIES_S = (0.5, 1, 2, 4, 8, 15, 30)
+"""Pauses between attempts to write a result to a full disk: hours of training may hang on it."""
+
+
+class CallError(Exception):
+    """The call or the study's folder is wrong; the message is for people."""
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _arguments(argv: Sequence[str]) -> Any:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="runner", description="Run one trial to its end.")
+    parser.add_argument("--root", required=True, help="the study's folder")
+    parser.add_argument("--plan", required=True, help="the compiled study")
+    parser.add_argument("--batch", required=True, help="the batch that holds the trial")
+    parser.add_argument("--number", required=True, type=int, help="the trial")
+    parser.add_argument("--out", required=True, help="written when the trial has ended")
+    parser.add_argument("--log", help="what the runner itself has to say goes there too")
+    parser.add_argument("--attempt", type=int, default=1, help="which try of Snakemake this is")
+    parser.add_argument("--attempts", type=int, default=1, help="how many tries there are")
+    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--runtime-s", type=float)
+    parser.add_argument("--mem-mb", type=float)
+    return parser.parse_args(argv)
+
+
+class Runner:
+    """One call of the runner."""
+
+    def __init__(self, options: Any) -> None:
+        self._started = time.monotonic()
+        self._options = options
+        self._number: int = options.number
+        self._paths = StudyPaths(options.root)
+        self._signals = Signals()
+        plan = self._load(options.plan, "plan")
+        self._batch = self._load(options.batch, "batch")
+        self._spec: Mapping[str, Any] = plan["spec"]
+        self._plan = plan
+        trial = next((each for each in self._batch["trials"] if each["number"] == self._number), None)
+        if trial is None:
+            raise CallError(f"{options.batch}: there is no trial {self._number} in this batch")
+        self._trial: Mapping[str, Any] = trial
+        self._directory = os.path.abspath(self._paths.trial_dir(self._number))
+        self._grace_s: float = self._spec["limits"]["grace_s"]
+        self._deadline: float | None = None
+        if options.runtime_s:
+            margin = min(60.0, options.runtime_s / 4)
+            self._deadline = self._started + options.runtime_s - margin
+        self._lost_before: list[dict[str, Any]] = []
+
+    @staticmethod
+    def _load(path: str, what: str) -> dict[str, Any]:
+        try:
+            data = atomic.read_json(path)
+        except ValueError as error:
+            raise CallError(f"{path}: the {what} is damaged ({error})") from None
+        if not isinstance(data, dict):
+            raise CallError(f"{path}: there is no {what}")
+        return data
+
+    def say(self, text: str) -> None:
+        """One line for people: on standard error, which Snakemake shows or keeps, and in the rule's log."""
+        line = f"trial {self._number}: {printable(text, 2000)}\n"
+        sys.stderr.write(line)
+        sys.stderr.flush()
+        if self._options.log:
+            try:
+                os.makedirs(os.path.dirname(self._options.log) or ".", exist_ok=True)
+                with open(self._options.log, "a", encoding="utf-8") as log:
+                    log.write(line)
+            except OSError:
+                pass  # standard error has it
+
+    # ---- the road ------------------------------------------------------------------------------------------
+    def run(self) -> int:
+        try:
+            return self._run()
+        except OSError as error:
+            where = f"{error.filename or self._paths.root}: {error.strerror}"
+            if error.errno in (errno.EACCES, errno.EPERM):
+                self.say(where)
+                return 2
+            if error.errno not in STORAGE_ERRORS:
+                raise
+            return self._lost({"end": "lost", "reason": "storage", "detail": where, "seconds": 0.0})
+
+    def _run(self) -> int:
+        result = self._result()
+        if result is not None:
+            return self._finish(result, "had its result already")
+        owned = self._claim()
+        if not isinstance(owned, claims.Claim):
+            return owned
+        self._lost_before = owned.lost_before
+        result = self._result()  # published while we claimed
+        if result is not None:
+            os.unlink(owned.path)
+            return self._finish(result, "superseded: another copy had finished")
+        return self._attempt(owned)
+
+    def _result(self) -> dict[str, Any] | None:
+        path = self._paths.result_record(self._number)
+        try:
+            result = atomic.read_json(path)
+            if result is None or (isinstance(result, dict) and isinstance(result.get("end"), dict)):
+                return result
+        except ValueError:
+            pass
+        aside = f"{path}.damaged.{int(time.time())}"
+        os.replace(path, aside)
+        self.say(f"its result record was damaged and is set aside as {aside}")
+        return None
+
+    def _claim(self) -> claims.Claim | int:
+        """Our claim, or an exit code: a living twin has done the work, or we had to end."""
+        dead: set[int] = set()
+        told = False
+        while True:
+            if self._signals.stop is not None:
+                return self._lost(
+                    {"end": "lost", "reason": "killed", "detail": "ended while it waited", "seconds": 0.0}
+                )
+            found = claims.try_claim(
+                self._paths,
+                self._number,
+                self._batch["batch"],
+                self._directory,
+                self._grace_s,
+                dead,
+                self.say,
+            )
+            if isinstance(found, claims.Claim):
+                return found
+            if not told:
+                self.say(f"attempt {found.attempt} is claimed by {found.where}; waiting for it")
+                told = True
+            while self._signals.stop is None:
+                if found.state() == "dead":
+                    dead.add(found.attempt)
+                    break
+                self._signals.sleep(TWIN_POLL_S)
+                result = self._result()
+                if result is not None:
+                    return self._finish(result, f"superseded: {found.where} ran it")
+                if self._deadline is not None and time.monotonic() > self._deadline:
+                    detail = f"waited for {found.where} until the runtime was over"
+                    return self._lost({"end": "superseded", "reason": None, "detail": detail, "seconds": 0.0})
+
+    def _attempt(self, claim: claims.Claim) -> int:
+        """Run the program under our claim."""
+        started = _now()
+        order = self._check_stop()
+        if order is not None:
+            return self._publish(claim, started, Outcome(), order, None, None, None)
+        os.makedirs(self._directory, exist_ok=True)
+        log = LogFile(self._paths.log(self._number, claim.attempt), int(self._spec["limits"]["log_bytes"]))
+        reader = MetricReader(self._spec["metrics"], self._spec["objective"])
+        devices: list[str] | None = None
+        lease: GpuLease | None = None
+        if self._options.gpus > 0:
+            from hpo_workflow.runner.gpu_lease import GpuError, lease_for
+
+            try:
+                lease = lease_for(os.environ, self._options.gpus)
+            except GpuError as error:
+                log.write(f"{error}\n".encode())
+                order = Order("failed", "gpu_missing", str(error))
+                return self._publish(claim, started, Outcome(), order, log, reader, None)
+        if lease is not None:
+            taken = self._wait_for_devices(lease, claim)
+            if isinstance(taken, Order):
+                return self._publish(claim, started, Outcome(), taken, log, reader, None)
+            devices = taken
+        program = self._start(claim, devices)
+
+        def check() -> Order | None:
+            if not claim.touch() and self._result() is not None:
+                return Order("superseded", None, "another copy has published the result")
+            return self._check_stop()
+
+        def on_order(order: Order) -> None:
+            self.say(f"{order.detail}; ending the program")
+            if order.kind == "lost":  # whoever kills us next, how it ended is on record
+                with contextlib.suppress(OSError):
+                    claim.ended({"end": "lost", "reason": order.reason, "detail": order.detail})
+
+        supervisor = Supervisor(
+            program,
+            log,
+            reader,
+            MetricsFile(self._paths.metrics_file(self._number), reader),
+            self._directory,
+            self._signals,
+            check,
+            on_order,
+            self._spec["limits"],
+            self._deadline,
+            self._options.runtime_s,
+        )
+        try:
+            outcome = supervisor.run()
+        except BaseException:
+            program.signal(signal.SIGKILL)  # nobody would watch it
+            raise
+        if lease is not None:
+            lease.release()
+        order = outcome.order or self._verdict(outcome)
+        return self._publish(claim, started, outcome, order, log, reader, devices)
+
+    def _wait_for_devices(self, lease: GpuLease, claim: claims.Claim) -> list[str] | Order:
+        told = False
+        since = time.monotonic()
+        while True:
+            devices = lease.try_take()
+            if devices is not None:
+                return devices
+            now = time.monotonic()
+            if not told and now - since > 2:
+                self.say("all GPUs of this machine are in use by other trials; waiting for one")
+                told = True
+            claim.touch()
+            self._signals.sleep(1.0)
+            order = self._check_stop()
+            if order is not None:
+                return order
+            if self._signals.stop is not None:
+                return Order("lost", "killed", "ended while it waited for a GPU")
+            if self._deadline is not None and now > self._deadline:
+                return Order("lost", "killed", "no GPU became free within the runtime")
+
+    def _check_stop(self) -> Order | None:
+        try:
+            os.stat(self._paths.stop)
+        except OSError:
+            return None
+        try:
+            why = atomic.read_json(self._paths.stop)
+        except (OSError, ValueError):
+            why = None
+        reason = why.get("reason") if isinstance(why, dict) else None
+        return Order("cancelled", str(reason or "stopped"), f"the study was stopped ({reason or 'stop file'})")
+
+    def _start(self, claim: claims.Claim, devices: list[str] | None) -> Program:
+        """Write the trial's files and fork its program, which waits for the supervisor."""
+        number, rendered = self._number, self._trial["rendered"]
+        params_file = os.path.abspath(self._paths.params_file(number))
+        metrics_file = os.path.abspath(self._paths.metrics_file(number))
+        if claim.attempt > 1 and os.path.exists(metrics_file):  # a log belongs to one attempt, and so does this file
+            os.replace(metrics_file, f"{metrics_file}.{claim.attempt - 1}")
+        known: dict[str, Any] = {
+            "number": number,
+            "config": self._trial["config"],
+            "dir": self._directory,
+            "seed": self._trial["seed"],
+            "attempt": claim.attempt,
+            "params_file": params_file,
+            "fidelity": self._trial.get("fidelity"),
+            "resume_from": None,
+        }
+        parent = self._trial.get("parent")
+        if parent is not None:
+            known["resume_from"] = os.path.abspath(self._paths.trial_dir(parent))
+        files = rendered.get("files") or {}
+        for name, file in files.items():
+            known[f"file.{name}"] = os.path.join(self._directory, file["to"])
+        facts = Facts(known, lambda: choose_port(self._paths.root, number))
+        text = rendered.get("params_text")
+        self._write(params_file, text if isinstance(text, str) else atomic.to_json(text) + "\n")
+        for name, file in files.items():
+            self._write(known[f"file.{name}"], resolve(file["text"], facts))
+        for name in missing_names(os.environ, self._spec):
+            self.say(f"{name} (pass_env) is not set here")
+        environment = trial_environment(
+            os.environ,
+            self._spec,
+            {name: resolve(value, facts) for name, value in (rendered.get("env") or {}).items()},
+            rendered.get("hpo_env") or {},
+            {
+                "HPO_STUDY": self._spec["study"],
+                "HPO_TRIAL": str(number),
+                "HPO_TRIAL_DIR": self._directory,
+                "HPO_SEED": str(self._trial["seed"]),
+                "HPO_ATTEMPT": str(claim.attempt),
+                "HPO_PARAMS_FILE": params_file,
+                "HPO_METRICS_FILE": metrics_file,
+            },
+            devices,
+        )
+        argv = arguments(self._spec, rendered["command"], facts)
+        where = self._directory if self._spec.get("workdir") == "trial" else os.getcwd()
+        program = Program(argv, where, environment)
+        claim.started(program.group)
+        return program
+
+    @staticmethod
+    def _write(path: str, text: str) -> None:
+        """A file of the trial; left alone where it is as it should be."""
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                if file.read() == text:
+                    return
+        except (OSError, ValueError):
+            pass
+        atomic.replace(path, text)
+
+    def _verdict(self, outcome: Outcome) -> Order:
+        """What it means that the program ended by itself in this way."""
+        code = outcome.exit_code
+        if code == 0:
+            return Order("done", None, "")
+        last = printable(outcome.last_words.decode("utf-8", "replace").strip())
+        words = f"; its last words: {last}" if last else ""
+        assert code is not None  # it ended by itself
+        # A shell says 128 + signal when its child was killed.
+        number = -code if code < 0 else code - 128 if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) else None
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            memory = f"it used {outcome.max_rss_mb:.0f} MB"
+            limit = self._options.mem_mb
+            if number == signal.SIGKILL and outcome.oom_kills:
+                return Order("failed", "oom", f"the kernel killed it for memory; {memory}")
+            if number == signal.SIGKILL and limit and outcome.max_rss_mb >= 0.9 * limit:
+                return Order("failed", "oom", f"killed by signal 9; {memory} of {limit:.0f} MB")
+            if self._options.attempt < self._options.attempts:
+                return Order("lost", "killed", f"killed by signal {number} from outside")
+            return Order("failed", "exit_code", f"killed by signal {number} from outside in each attempt{words}")
+        if number is not None:
+            try:
+                name = f" ({signal.Signals(number).name})"
+            except ValueError:
+                name = ""
+            return Order("failed", "exit_code", f"killed by signal {number}{name}{words}")
+        if self._disk_is_full():
+            return Order("lost", "storage", f"exit code {code} on a full disk{words}")
+        return Order("failed", "exit_code", f"exit code {code}{words}")
+
+    def _disk_is_full(self) -> bool:
+        try:
+            free = os.statvfs(self._directory)
+        except OSError:
+            return False
+        return free.f_blocks > 0 and free.f_bavail * free.f_frsize < 64 * 1024
+
+    # ---- the end -------------------------------------------------------------------------------------------
+    def _publish(
+        self,
+        claim: claims.Claim,
+        started: str,
+        outcome: Outcome,
+        order: Order,
+        log: LogFile | None,
+        reader: MetricReader | None,
+        devices: list[str] | None,
+    ) -> int:
+        """Record how the attempt ended and tell Snakemake."""
+        seconds = round(outcome.seconds, 3)
+        end = {
+            "end": order.kind if order.kind != "cancelled" else "lost",
+            "reason": order.reason,
+            "detail": order.detail,
+            "seconds": seconds,
+            "exit_code": outcome.exit_code,
+        }
+        if order.kind in ("lost", "superseded"):
+            result = self._result()
+            if result is not None:
+                return self._finish(result, "superseded: another copy has published the result", claim)
+            with contextlib.suppress(OSError):  # on a full disk the claim says at least who held it
+                claim.ended({**end, "end": "lost"})
+            self._lost_before = claim.lost_before
+            return self._lost({**claims.summary(claim.record, end), **end})
+        if log is not None:
+            log.close()
+        extraction = reader.close().to_json() if reader is not None else {"points": {}}
+        trial = self._trial
+        record = {
+            "schema": SCHEMA,
+            "number": self._number,
+            "config": trial["config"],
+            "batch": self._batch["batch"],
+            "digest": trial["digest"],
+            "identity": self._batch["identity"],
+            "params": trial["params"],
+            "fidelity": trial.get("fidelity"),
+            "end": {"kind": order.kind, "reason": order.reason, "detail": order.detail},
+            "attempts": [*claim.lost_before, claims.summary(claim.record, end)],
+            "exit_code": outcome.exit_code,
+            "seconds": seconds,
+            "max_rss_mb": round(outcome.max_rss_mb, 1),
+            "gpus": self._options.gpus,
+            "devices": devices,
+            "host": claim.record["host"],
+            "started": started,
+            "ended": _now(),
+            "log": os.path.relpath(self._paths.log(self._number, claim.attempt), self._paths.root) if log else None,
+            "log_bytes": log.written if log else 0,
+            "log_dropped": log.dropped if log else 0,
+            "metrics": {"digest": self._plan["metrics_digest"], **extraction},
+        }
+        path = self._paths.result_record(self._number)
+        for pause in (*PUBLISH_TRIES_S, None):
+            try:
+                won = atomic.publish(path, record)
+                break
+            except OSError as error:
+                if error.errno not in STORAGE_ERRORS or pause is None or self._signals.stop is not None:
+                    raise
+                self.say(f"{path}: {error.strerror}; trying again in {pause:g} s")
+                self._signals.sleep(pause)
+        if not won:
+            result = self._result()
+            if result is not None:
+                return self._finish(result, "superseded: another copy was first", claim)
+        return self._finish(record, "", claim)
+
+    def _finish(self, result: Mapping[str, Any], message: str, claim: claims.Claim | None = None) -> int:
+        """Write the rule's output from the trial's result."""
+        if message:
+            self.say(message)
+        kept = ("number", "digest", "end", "seconds", "exit_code", "log")
+        done = {"batch": self._batch["batch"], **{key: result.get(key) for key in kept}}
+        atomic.replace(self._options.out, atomic.to_json(done) + "\n")
+        if claim is not None:
+            claims.remove_claims(self._paths, self._number, claim.attempt)
+        return 0
+
+    def _lost(self, attempt: Mapping[str, Any]) -> int:
+        """This attempt came to nothing that counts."""
+        self.say(f"attempt lost ({attempt['reason'] or attempt['end']}): {attempt['detail']}")
+        if self._options.attempt < self._options.attempts:
+            return LOST_EXIT
+        attempts = [*self._lost_before, dict(attempt)]
+        done = {"number": self._number, "batch": self._batch["batch"], "lost": True, "attempts": attempts}
+        try:
+            atomic.replace(self._options.out, atomic.to_json(done) + "\n")
+        except OSError as error:
+            self.say(f"{self._options.out}: {error.strerror}")
+            return LOST_EXIT
+        return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one trial; gives the exit code."""
+    options = _arguments(argv)
+    try:
+        runner = Runner(options)
+    except CallError as error:
+        sys.stderr.write(f"{printable(str(error), 2000)}\n")
+        return 2
+    return runner.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
