@@ -1,0 +1,53 @@
+# `make` shows the words. Everything is installed into .venv; a second call of a word installs nothing again.
+# Wanted of the machine: python3 (3.11 or newer) with its venv module, and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# Only the tests of examples/torch_cnn want it; without a network or a build for this Python they are left out.
+TORCH ?= torch==2.13.0
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test check clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(VENV)/.runtime ## tune a small network on scikit-learn's digits and show the best parameters
+	$(BIN)/hpo run config/digits.yaml
+
+setup: $(VENV)/.development ## install what tests and checks need
+
+test: $(VENV)/.development ## run all tests that this machine allows, and list what was left out
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(TESTS)
+
+check: $(VENV)/.development ## formatting, lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check --compact-diff Snakefile hpo_workflow/rules
+	$(BIN)/snakemake --lint --configfile config/digits.yaml
+
+clean: ## remove the virtual environment and what tools leave behind
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$$($(PYTHON) --version 2>&1) is too old or absent: 3.11 is wanted, for example make PYTHON=python3.12 demo" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "no virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+# What users install, and scikit-learn for the demo. It takes a minute where nothing is cached.
+$(VENV)/.runtime: pyproject.toml $(VENV)/.created
+	@echo "installing into $(VENV) ..."
+	@$(PIP) --editable '.[examples]'
+	@touch $@
+
+$(VENV)/.development: pyproject.toml $(VENV)/.created
+	@echo "installing into $(VENV), with what the tests need ..."
+	@$(PIP) '$(TORCH)' || echo "$(TORCH) is not installed: its tests will be left out" >&2
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
