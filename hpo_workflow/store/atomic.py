@@ -17,8 +17,8 @@ _unique = itertools.count()
 
 
 def to_json(value: Any) -> str:
-    """`value` as one line of strict JSON; NaN and infinities are an error, keys are sorted."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    """`value` as one line of strict JSON, keys in their order (a space's is the file's); NaN and infinities are an error."""
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def _write_beside(path: str, text: str) -> str:

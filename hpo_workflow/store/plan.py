@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """What jobs read."""
-        return {
+        plan = {
             "schema": PLAN_SCHEMA,
             "spec": self.spec.to_json(),
             "identity": self.identity,
@@ -41,6 +42,8 @@ class Plan:
             "study_file": self.study_file,
             "version": hpo_workflow.__version__,
         }
+        values: dict[str, Any] = json.loads(to_json(plan))  # lists for tuples, as every reader will see it
+        return values
 
     @property
     def digest(self) -> str:

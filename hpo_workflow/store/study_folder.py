@@ -42,6 +42,22 @@ def index_lines(path: str) -> Iterator[Any]:
         return
 
 
+def _whole_batches(path: str, known: int) -> int:
+    """How many batches an index holds if its end is as it should be, else 0: then it is written anew."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return 0
+    lines = data.count(b"\n")
+    try:
+        last = json.loads(data[data.rfind(b"\n", 0, -1) + 1 :])
+    except ValueError:
+        return 0
+    whole = data.endswith(b"\n") and isinstance(last, dict) and last.get("batch") == lines - 1 and lines <= known
+    return lines if whole else 0
+
+
 def without_rendering(record: Mapping[str, Any]) -> dict[str, Any]:
     """A batch record as the index holds it: what the policy reads, without commands and files."""
     trials = [{key: value for key, value in trial.items() if key != "rendered"} for trial in record["trials"]]
@@ -77,14 +93,9 @@ class StudyFolder:
 
     def index_batches(self, records: list[dict[str, Any]]) -> None:
         """Bring the index of batches up to date. Only propose does this, and there is one at a time."""
-        present = 0
-        for record in index_lines(self.paths.batch_index):
-            if not (isinstance(record, dict) and record.get("batch") == present):
-                present = -1  # something else was in between: write it anew
-                break
-            present += 1
-        text = "".join(to_json(without_rendering(record)) + "\n" for record in records[max(present, 0) :])
-        if present <= 0:
+        present = _whole_batches(self.paths.batch_index, len(records))
+        text = "".join(to_json(without_rendering(record)) + "\n" for record in records[present:])
+        if present == 0:
             replace(self.paths.batch_index, text)
         elif text:
             with open(self.paths.batch_index, "a", encoding="utf-8") as file:

@@ -1,0 +1,248 @@
+"""The state of a study is a pure function of its records."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from hpo_workflow.spec import Budget, Objective, StudySpec
+from hpo_workflow.study_state import StudyState, read_state
+from hpo_workflow.trial import TrialState
+from tests.records import IDENTITY, batch, outcome, spec
+
+
+def state_of(study: StudySpec, *events: dict[str, Any], **options: Any) -> StudyState:
+    state = StudyState(study, IDENTITY, **options)
+    for event in events:
+        if "trials" in event:
+            state.add_batch(event)
+        else:
+            state.add_outcome(event)
+    return state
+
+
+def x(value: float) -> dict[str, float]:
+    return {"x": value}
+
+
+def test_an_empty_study_wants_as_many_trials_as_run_at_once() -> None:
+    state = state_of(spec())
+    assert state.wants_batch()
+    assert state.slots() == ([], 2)
+
+
+def test_a_full_house_wants_nothing() -> None:
+    study = spec()
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study))
+    assert not state.wants_batch()
+    assert list(state.live) == [0, 1]
+
+
+def test_a_trial_that_ends_frees_its_slot() -> None:
+    study = spec()
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(1, 0, 0.5))
+    assert state.wants_batch()
+    assert state.slots() == ([], 1)
+    assert state.new == [1]
+
+
+def test_rounds_wait_until_all_are_done() -> None:
+    study = spec(refill="rounds")
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(1, 0, 0.5))
+    assert not state.wants_batch()
+    state.add_outcome(outcome(0, 0, 0.4))
+    assert state.slots() == ([], 2)
+
+
+def test_the_budget_counts_what_is_in_flight() -> None:
+    study = spec(budget=Budget(3, 2))
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0, 0.5))
+    assert state.slots() == ([], 1)
+    state.add_batch(batch(1, {2: x(0.3)}, study))
+    state.add_outcome(outcome(1, 0, 0.6))
+    assert not state.wants_batch()
+    state.add_outcome(outcome(2, 1, 0.7))
+    ending = state.ending()
+    assert ending is not None and (ending.reason, ending.success) == ("budget", True)
+
+
+def test_a_cancelled_trial_costs_no_budget() -> None:
+    study = spec(budget=Budget(2, 2))
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study))
+    state.add_outcome(outcome(0, 0, state="cancelled", reason="target"))
+    state.add_outcome(outcome(1, 0, 0.2))
+    assert state.n_counted == 1
+    assert state.slots() == ([], 1)
+
+
+def test_a_lost_trial_is_emitted_again_before_anything_new_and_costs_nothing() -> None:
+    study = spec()
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0, state="lost", attempts=3))
+    again, fresh = state.slots()
+    assert [emission.proposal.number for emission in again] == [0]
+    assert fresh == 0
+    assert state.wants_batch()
+    state.add_batch(batch(1, {0: x(0.1)}, study))
+    assert list(state.live) == [0, 1]
+    assert state.live[0].batch == 1
+    state.add_outcome(outcome(0, 1, 0.3))
+    assert state.n_counted == 1
+
+
+def test_losses_in_a_row_end_the_study_and_one_good_trial_resets_the_count() -> None:
+    study = spec(budget=Budget(100, 10))
+    state = state_of(study, batch(0, {n: x(n / 10) for n in range(10)}, study))
+    for number in range(6):
+        state.add_outcome(outcome(number, 0, state="lost", attempts=3))
+    assert state.ending() is None
+    state.add_outcome(outcome(9, 0, 0.1))
+    state.add_outcome(outcome(6, 0, state="lost", attempts=3))
+    assert state.ending() is None
+    for number in (7, 8):
+        state.add_outcome(outcome(number, 0, state="lost", attempts=10))
+    ending = state.ending()
+    assert ending is not None and (ending.reason, ending.success) == ("lost", False)
+
+
+@pytest.mark.parametrize("order", range(5))
+def test_the_order_of_reading_does_not_matter(order: int) -> None:
+    study = spec(budget=Budget(40, 40))
+    outcomes = [outcome(n, 0, None if n % 3 == 0 else (n * 7 % 11) / 10) for n in range(30)]
+    random.Random(order).shuffle(outcomes)
+    state = state_of(study, batch(0, {n: x(n / 40) for n in range(40)}, study), *outcomes)
+    assert state.incumbent is not None and state.incumbent.number == 11
+    assert state.ending() is None
+    assert [len(state.history().observations), len(state.history().pending)] == [30, 10]
+    assert [observation.params["x"] for observation in state.history().observations] == [n / 40 for n in range(30)]
+
+
+def test_a_failure_is_told_as_a_failure_and_a_maximised_value_as_a_negative_loss() -> None:
+    study = spec(objective=Objective("accuracy", "maximize"))
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0, 0.75), outcome(1, 0))
+    assert [observation.loss for observation in state.history().observations] == [-0.75, None]
+
+
+@pytest.mark.parametrize(("direction", "target", "ends"), [("minimize", 0.3, True), ("minimize", 0.2, False), ("maximize", 0.25, True)])
+def test_the_target_is_inclusive_in_both_directions(direction: str, target: float, ends: bool) -> None:
+    study = spec(objective=Objective("loss", direction, target=target))
+    state = state_of(study, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.3 if direction == "minimize" else 0.25))
+    assert (state.ending() is not None) is ends
+
+
+def test_the_target_comes_before_the_failures() -> None:
+    study = spec(objective=Objective("loss", "minimize", target=0.5), budget=Budget(8, 8, failures=1))
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0), outcome(1, 0, 0.1))
+    ending = state.ending()
+    assert ending is not None and ending.reason == "target"
+
+
+def test_the_first_five_failures_end_the_study_by_default() -> None:
+    study = spec(budget=Budget(50, 8))
+    state = state_of(study, batch(0, {n: x(n / 10) for n in range(8)}, study), *(outcome(n, 0) for n in range(4)))
+    assert state.ending() is None
+    state.add_outcome(outcome(4, 0, reason="timeout"))
+    ending = state.ending()
+    assert ending is not None and not ending.success
+    assert ending.sentence == "the first 5 trials all failed; the commonest reason is exit_code (4)"
+
+
+def test_more_than_half_of_the_last_twenty_end_the_study_by_default() -> None:
+    study = spec(budget=Budget(100, 30))
+    record = batch(0, {n: x(n / 100) for n in range(30)}, study)
+    good = [outcome(n, 0, 0.5) for n in range(10)]
+    state = state_of(study, record, *good, *(outcome(n, 0) for n in range(10, 20)))
+    assert state.ending() is None
+    state.add_outcome(outcome(20, 0))
+    ending = state.ending()
+    assert ending is not None and ending.sentence.startswith("11 of the last 20 trials failed")
+
+
+def test_a_limit_of_failures_replaces_the_default_rule() -> None:
+    study = spec(budget=Budget(50, 8, failures=7))
+    state = state_of(study, batch(0, {n: x(n / 10) for n in range(8)}, study), *(outcome(n, 0) for n in range(6)))
+    assert state.ending() is None
+    state.add_outcome(outcome(6, 0))
+    assert state.ending() is not None
+
+
+def test_the_wall_stops_proposing() -> None:
+    study = spec(budget=Budget(8, 2, wall_s=60.0))
+    state = state_of(study)
+    assert state.wants_batch(59.0)
+    assert not state.wants_batch(60.0)
+    ending = state.ending(61.0)
+    assert ending is not None and (ending.reason, ending.success) == ("wall", True)
+
+
+def test_an_exhausted_space_ends_the_study_until_the_limits_change() -> None:
+    study = spec(budget=Budget(None, 2))
+    done = batch(1, {}, study, answer="done", reason="exhausted")
+    state = state_of(study, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.5), done)
+    ending = state.ending()
+    assert ending is not None and (ending.reason, ending.success) == ("exhausted", True)
+    wider = spec(budget=Budget(None, 2), space={"x": {"type": "float", "low": 0.0, "high": 2.0}})
+    assert state_of(wider, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.5), done).wants_batch()
+
+
+def test_after_wait_only_news_lead_to_another_question() -> None:
+    study = spec(budget=Budget(8, 4))
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), batch(1, {}, study, answer="wait"))
+    assert not state.wants_batch()
+    state.add_outcome(outcome(0, 0, 0.5))
+    assert state.wants_batch()
+    state.add_batch(batch(2, {}, study, answer="wait", new=[0]))
+    assert not state.wants_batch()
+
+
+def test_trials_outside_a_narrowed_space_are_not_counted() -> None:
+    study = spec()
+    narrow = spec(space={"x": {"type": "float", "low": 0.0, "high": 0.5}})
+    state = state_of(narrow, batch(0, {0: x(0.1), 1: x(0.9)}, study), outcome(0, 0, 0.5), outcome(1, 0, 0.1))
+    assert state.n_counted == 1
+    assert state.misfits == {1}
+    assert state.incumbent is not None and state.incumbent.number == 0
+    assert state.next_number == 2
+
+
+def test_trials_of_another_identity_are_not_counted_unless_it_was_accepted() -> None:
+    study = spec()
+    events = [batch(0, {0: x(0.1), 1: x(0.2)}, study, identity="older"), outcome(0, 0, 0.5)]
+    state = state_of(study, *events)
+    assert (state.n_counted, state.next_number, state.foreign) == (0, 2, {"older": {0, 1}})
+    state = state_of(study, *events, accepted=["older"])
+    assert state.n_counted == 1
+    assert [emission.proposal.number for emission in state.to_emit_again] == [1]
+
+
+def test_trials_set_aside_are_not_counted_and_remembered() -> None:
+    study = spec()
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0), set_aside=[0])
+    assert state.n_counted == 0
+    assert [proposal.params for proposal in state.asides] == [x(0.1)]
+
+
+def test_a_terminal_outcome_never_changes() -> None:
+    study = spec()
+    state = state_of(study, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.5), outcome(0, 0, 0.1))
+    assert state.finished[0].value == 0.5
+    assert state.n_in(TrialState.COMPLETE) == 1
+
+
+def test_of_equal_values_the_lowest_number_is_the_incumbent() -> None:
+    study = spec()
+    for order in ((0, 1), (1, 0)):
+        state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), *(outcome(n, 0, 0.5) for n in order))
+        assert state.incumbent is not None and state.incumbent.number == 0
+
+
+def test_reading_all_at_once_equals_following_along() -> None:
+    study = spec(budget=Budget(20, 3))
+    batches = [batch(0, {0: x(0.1), 1: x(0.2)}, study), batch(1, {2: x(0.3)}, study), batch(2, {0: x(0.1)}, study)]
+    known = {(0, 0): outcome(0, 0, state="lost"), (1, 0): outcome(1, 0, 0.5), (0, 2): outcome(0, 2, 0.4)}
+    read = read_state(study, IDENTITY, (), (), batches, lambda number, b: known.get((number, b)))
+    followed = state_of(study, *batches[:2], known[0, 0], known[1, 0], batches[2], known[0, 2])
+    assert read.finished == followed.finished
+    assert read.live == followed.live
+    assert read.slots() == followed.slots()

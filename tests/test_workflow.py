@@ -1,0 +1,174 @@
+"""The rolling graph's logic, driven by a stand-in for Snakemake that ends jobs in a random order."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_workflow.spec import Budget, Objective, StudySpec
+from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.workflow import WINDOW, Rolling, dry_run_sentence
+from tests.records import IDENTITY, batch, outcome, spec
+
+
+class Scheduler:
+    """Does what Snakemake does with a checkpoint: ends jobs, remembers which, asks again after each.
+
+    The records are written as propose and parse write them; parameters are counted up instead of sampled.
+    """
+
+    def __init__(self, folder: Path, study: StudySpec, seed: int = 0) -> None:
+        self.study = study
+        self.folder = StudyFolder(str(folder))
+        self.plan = {
+            "spec": study.to_json(),
+            "identity": IDENTITY,
+            "metrics_digest": study.metrics_digest,
+            "limits_digest": study.limits_digest,
+        }
+        self.rng = random.Random(seed)
+        self.ended_batches: set[int] = set()
+        self.ended_parses: set[tuple[int, int]] = set()
+        self.runs: list[int] = []
+        self.most_in_flight = 0
+
+    def rolling(self) -> Rolling:
+        return Rolling(self.folder, self.plan)
+
+    def ask(self, rolling: Rolling) -> tuple[list[tuple[int, int]], int | None]:
+        return rolling.files(
+            lambda number: number in self.ended_batches, lambda number, b: (number, b) in self.ended_parses
+        )
+
+    def propose(self, number: int) -> None:
+        state = self.folder.state(self.plan)
+        again, fresh = state.slots()
+        trials = {emission.proposal.number: dict(emission.proposal.params) for emission in again}
+        trials |= {n: {"x": n / 10000} for n in range(state.next_number, state.next_number + fresh)}
+        record = batch(number, trials, self.study, new=state.new)
+        publish(self.folder.paths.batch_record(number), record)
+        self.ended_batches.add(number)
+
+    def run(self, number: int, of_batch: int, result: dict[str, Any]) -> None:
+        self.runs.append(number)
+        replace(self.folder.paths.metric(self.study.metrics_digest, number, of_batch), to_json(result))
+        self.ended_parses.add((number, of_batch))
+
+    def to_the_end(self, rolling: Rolling, value: Any = None, steps: int = 10_000) -> None:
+        """End one random job after the other until nothing is in flight."""
+        for _ in range(steps):
+            live, asked = self.ask(rolling)
+            self.most_in_flight = max(self.most_in_flight, len(live))
+            jobs: list[Any] = [*live, *([] if asked is None else [asked])]
+            if not jobs:
+                return
+            job = self.rng.choice(jobs)
+            if isinstance(job, int):
+                self.propose(job)
+            else:
+                self.run(*job, outcome(*job, job[0] / 100) if value is None else value(*job))
+        raise AssertionError("the study does not end")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_study_runs_each_trial_once_and_never_more_than_parallel(tmp_path: Path, seed: int) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(30, 4)), seed)
+    scheduler.to_the_end(scheduler.rolling())
+    assert sorted(scheduler.runs) == list(range(30))
+    assert scheduler.most_in_flight == 4
+
+
+def test_a_new_process_goes_on_where_the_old_one_was(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(30, 4)), 5)
+    with pytest.raises(AssertionError, match="does not end"):
+        scheduler.to_the_end(scheduler.rolling(), steps=23)
+    scheduler.ended_batches.clear()  # the new Snakemake knows of no job of the old one
+    scheduler.ended_parses.clear()
+    scheduler.to_the_end(scheduler.rolling())
+    assert sorted(scheduler.runs) == list(range(30))
+    assert scheduler.ask(scheduler.rolling()) == ([], None)
+
+
+def test_a_larger_budget_only_adds(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(8, 2)))
+    scheduler.to_the_end(scheduler.rolling())
+    larger = Scheduler(tmp_path, spec(budget=Budget(12, 3)))
+    larger.to_the_end(larger.rolling())
+    assert sorted(larger.runs) == [8, 9, 10, 11]
+
+
+def test_a_lost_trial_comes_back_in_a_later_batch(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(6, 2)))
+    lost_once: set[int] = set()
+
+    def value(number: int, of_batch: int) -> dict[str, Any]:
+        if number in (1, 3) and number not in lost_once:
+            lost_once.add(number)
+            return outcome(number, of_batch, state="lost", attempts=3)
+        return outcome(number, of_batch, 0.5)
+
+    rolling = scheduler.rolling()
+    scheduler.to_the_end(rolling, value)
+    assert sorted(scheduler.runs) == [0, 1, 1, 2, 3, 3, 4, 5]
+    assert rolling.state.n_counted == 6
+
+
+def test_in_rounds_no_batch_is_asked_for_while_a_trial_runs(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(12, 4), refill="rounds"))
+    rolling = scheduler.rolling()
+    for _ in range(60):
+        live, asked = scheduler.ask(rolling)
+        assert not (live and asked is not None)
+        if asked is not None:
+            scheduler.propose(asked)
+        elif live:
+            scheduler.run(*live[-1], outcome(*live[-1], 0.5))
+    assert sorted(scheduler.runs) == list(range(12))
+
+
+def test_changed_metric_settings_read_all_logs_again_a_window_at_a_time(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(100, 4)))
+    scheduler.to_the_end(scheduler.rolling())
+    other = Scheduler(tmp_path, spec(budget=Budget(100, 4), objective=Objective("other", "minimize")))
+    live, asked = other.ask(other.rolling())
+    assert len(live) == WINDOW and asked is None
+    other.to_the_end(other.rolling())
+    assert sorted(other.runs) == list(range(100))
+    assert scheduler.ask(scheduler.rolling()) == ([], None)  # going back reads nothing
+
+
+def test_after_the_target_a_new_process_starts_nothing(tmp_path: Path) -> None:
+    study = spec(budget=Budget(10, 2), objective=Objective("loss", "minimize", target=0.1))
+    scheduler = Scheduler(tmp_path, study)
+    rolling = scheduler.rolling()
+    _, asked = scheduler.ask(rolling)
+    assert asked == 0
+    scheduler.propose(0)
+    assert scheduler.ask(rolling)[0] == [(0, 0), (1, 0)]
+    scheduler.run(0, 0, outcome(0, 0, 0.05))
+    assert scheduler.ask(rolling) == ([(1, 0)], None)  # still ours: it ends as cancelled
+    assert scheduler.ask(scheduler.rolling()) == ([], None)
+
+
+def test_a_dry_run_says_where_the_study_stands(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(4, 2)))
+    fresh = dry_run_sentence(scheduler.rolling())
+    assert fresh == (
+        "study s: 0 of 4 trials finished; the next batch would hold 2; further trials appear as these end."
+    )
+    rolling = scheduler.rolling()
+    scheduler.ask(rolling)
+    scheduler.propose(0)
+    scheduler.run(1, 0, outcome(1, 0, 0.25))
+    assert dry_run_sentence(scheduler.rolling()) == (
+        "study s: 1 of 4 trials finished; 1 to run or to read; best loss 0.25 (trial 1); "
+        "the next batch would hold 1; further trials appear as these end."
+    )
+    scheduler.to_the_end(scheduler.rolling())
+    assert dry_run_sentence(scheduler.rolling()) == (
+        "study s: 4 of 4 trials finished; best loss 0 (trial 0); ended: 4 of 4 trials done."
+    )
