@@ -1,0 +1,218 @@
+"""What the documents say is true: every command is run, every link leads somewhere, every file of a study is there."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hpo_workflow.store.paths import StudyPaths
+from tests.clone import ROOT, Clone, block, blocks
+
+README = ROOT / "README.md"
+FILES = ROOT / "docs/files.md"
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in (".", "config", "docs", "examples")
+    for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
+)
+
+RUN_HERE = {"start", "run", "snakemake", "results"}
+"""Marks of README's console blocks that this file runs; test_slurm_readme runs the others."""
+RUN_ELSEWHERE = {
+    "slurm": "tests/slurm/test_readme.py",
+    "digits": "tests/test_examples.py",
+    "svm": "tests/test_examples.py",
+    "solver": "tests/test_examples.py",
+    "torch": "tests/test_examples.py",
+    "digits-script": "tests/test_docs.py",
+}
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return Clone(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A clone in which the quick start has run, with a small budget."""
+    clone = Clone(tmp_path_factory.mktemp("digits"))
+    clone.limit("config/digits.yaml", 3)
+    for command in block(README, "run").commands:
+        clone.run(command)
+    return clone
+
+
+# ---- commands ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("document", ["README.md", *(name for name in DOCUMENTS if name.startswith("examples/"))])
+def test_every_command_of_a_document_is_run_by_a_test(document):
+    for part in blocks(ROOT / document):
+        if part.language in ("console", "bash", "sh", "shell"):
+            assert part.language == "console", f"write this block as console with `$ `: {part.text}"
+            assert part.commands, f"no line begins with `$ `: {part.text}"
+            assert part.test in RUN_HERE | set(RUN_ELSEWHERE), f"no test runs test={part.test}: {part.text}"
+
+
+@pytest.mark.parametrize(("mark", "file"), RUN_ELSEWHERE.items())
+def test_a_mark_that_another_file_tests_is_in_that_file(mark, file):
+    assert re.search(rf'block\([^)]*\)?[^)]*, "{mark}"\)\.commands', (ROOT / file).read_text())
+
+
+@pytest.mark.need("sklearn")
+def test_the_script_of_the_quick_start_runs_alone_as_its_readme_says(clone):
+    (command,) = block(ROOT / "examples/digits/README.md", "digits-script").commands
+    assert clone.run(command).stdout.count("accuracy=") == 3
+
+
+@pytest.mark.need("git")
+def test_the_first_command_gives_a_folder_in_which_make_knows_the_second(clone):
+    first, second = block(README, "start").commands
+    source = ROOT if (ROOT / ".git").exists() else None
+    if source is None:
+        pytest.skip("git: this copy of the repository has no history to clone")
+    made = clone.run(f"{first.replace('URL', str(source))} && make -n {second.removeprefix('make ')}")
+    assert "config/digits.yaml" in made.stdout
+    assert second == "make demo"
+
+
+@pytest.mark.need("sklearn")
+def test_check_and_run_of_the_readme_end_well(digits):
+    assert json.loads((digits.folder / "results/digits/best.json").read_text())["value"] > 0
+
+
+@pytest.mark.need("sklearn")
+def test_the_snakemake_call_of_the_readme_runs_a_study_too(clone):
+    clone.limit("config/digits.yaml", 2)
+    (command,) = block(README, "snakemake").commands
+    clone.run(command)
+    assert len(clone.json("hpo trials config/digits.yaml --json")["trials"]) == 2
+    before = (clone.folder / "results/digits/best.json").stat().st_mtime_ns
+    clone.run(command)
+    assert (clone.folder / "results/digits/best.json").stat().st_mtime_ns == before, "the second call ran something"
+
+
+@pytest.mark.need("sklearn")
+def test_the_commands_of_the_readme_that_read_results_print_them(digits):
+    status, best, as_json, trials, metrics = block(README, "results").commands
+    value = json.loads((digits.folder / "results/digits/best.json").read_text())["value"]
+    assert json.loads(digits.run(as_json).stdout)["value"] == value
+    assert f"{value:g}" in digits.run(best).stdout
+    assert "3" in digits.run(status).stdout
+    rows = list(csv.DictReader(io.StringIO(digits.run(trials).stdout)))
+    assert [row["number"] for row in rows] == ["0", "1", "2"]
+    assert "accuracy" in digits.run(metrics).stdout
+
+
+def test_the_study_file_of_the_readme_is_that_of_the_quick_start():
+    assert yaml.safe_load(block(README, "study").text) == yaml.safe_load((ROOT / "config/digits.yaml").read_text())
+
+
+def test_the_readme_names_the_samplers_that_there_are():
+    from hpo_workflow.samplers import known_samplers
+
+    (line,) = (line for line in block(README, "study").text.splitlines() if line.startswith("sampler:"))
+    named = set(re.findall(r"\w+", line.replace("sampler", "").replace("or", "")))
+    assert named | {"auto"} == set(known_samplers())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fidelity: {name: epochs, type: int, low: 1, high: 81}",
+        "pruner: {name: median}",
+        "retry: {oom: {times: 2}}",
+        "history: [{study: results/old}]",
+        "track: [mlflow]",
+        "constraints: [{metric: mem_gb, max: 8}]",
+    ],
+)
+def test_what_the_readme_calls_not_yet_is_refused_with_a_message(clone, text):
+    with (clone.folder / "config/digits.yaml").open("a") as file:
+        file.write(f"\n{text}\n")
+    refused = clone.run("hpo check config/digits.yaml", code=2)
+    assert "not in this version" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+# ---- links -------------------------------------------------------------------------------------------------
+def anchors(document: Path) -> set[str]:
+    """The names by which a document's headings are linked."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_to_a_file_of_the_repository_leads_somewhere(document):
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), f"{document} links {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{document} links {target}"
+
+
+# ---- docs/files.md -----------------------------------------------------------------------------------------
+SAMPLE = {"digest": "DIGEST", "metrics_digest": "DIGEST", "index": 0, "number": 12, "batch": 4, "attempt": 1}
+"""The arguments of StudyPaths' methods for the trial that docs/files.md shows."""
+
+
+def documented() -> set[str]:
+    """The files in the first columns of the tables."""
+    return set(re.findall(r"^\| `([^`]+)` \|", FILES.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def declared() -> dict[str, str]:
+    """Each member of StudyPaths and the path that it gives for the sample."""
+    paths = StudyPaths("")
+    found = {}
+    for name, member in inspect.getmembers(StudyPaths):
+        if name.startswith("_"):
+            continue
+        if isinstance(member, property):
+            found[name] = getattr(paths, name)
+        else:
+            arguments = [SAMPLE[argument] for argument in list(inspect.signature(member).parameters)[1:]]
+            found[name] = member(paths, *arguments)
+    return found
+
+
+def test_every_path_of_a_study_is_documented():
+    missing = {name: path for name, path in declared().items() if path not in documented()}
+    assert not missing, "add these to docs/files.md"
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    """Matches all files of the kind that a documented path is an example of."""
+    kinds = [(r"DIGEST", r"[0-9a-f]{12}"), (r"000", r"\\d{3,}"), (r"12\\-4", r"\\d+-\\d+"), (r"12\\.1", r"\\d+\\.\\d+")]
+    text = re.escape(path)
+    for example, general in [*kinds, (r"(?<=/)(?:12|4|0)(?=\\\.|/|$)", r"\\d+")]:
+        text = re.sub(example, general, text)
+    return re.compile(text)
+
+
+@pytest.mark.need("sklearn")
+def test_every_file_that_a_study_leaves_is_documented(digits):
+    root = digits.folder / "results/digits"
+    patterns = [pattern(path) for path in documented()]
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert {"best.json", "study.yaml", "state/plan.json"} <= found
+    unknown = sorted(path for path in found if not any(known.fullmatch(path) for known in patterns))
+    assert not unknown, "docs/files.md does not explain these"
+
+
+def test_a_documented_path_stands_for_all_of_its_kind():
+    assert pattern("ledger/results/000/12.json").fullmatch("ledger/results/001/1234.json")
+    assert pattern("state/metrics/DIGEST/000/12-4.json").fullmatch("state/metrics/0123456789ab/000/7-0.json")
+    assert pattern("ledger/claims/000/12.1.json").fullmatch("ledger/claims/000/3.2.json")
+    assert pattern("ledger/decisions/0.json").fullmatch("ledger/decisions/3.json")
+    assert not pattern("best.json").fullmatch("state/best.json")

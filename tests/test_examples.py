@@ -1,0 +1,264 @@
+"""Each example runs as its README says, with a smaller budget, and its result is what its program printed."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.clone import ROOT, Clone, block, blocks
+
+STUDIES = {
+    "config/digits.yaml": "examples/digits/README.md",
+    "examples/svm/study.yaml": "examples/svm/README.md",
+    "examples/solver/study.yaml": "examples/solver/README.md",
+    "examples/torch_cnn/study.yaml": "examples/torch_cnn/README.md",
+}
+"""Study files and the documents that tell how to run them."""
+
+NUMBER = r"([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return Clone(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def multigrid():
+    """The solver as a module."""
+    import importlib.util
+
+    specification = importlib.util.spec_from_file_location("multigrid", ROOT / "examples/solver/multigrid.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["multigrid"] = module  # its dataclass looks itself up there
+    specification.loader.exec_module(module)
+    yield module
+    del sys.modules["multigrid"]
+
+
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+
+
+def logs(clone: Clone, study: str) -> dict[int, str]:
+    """What each trial printed, by its number."""
+    found = (clone.folder / "results" / study / "trials").glob("*/*/log")
+    return {int(path.parent.name): path.read_text() for path in found}
+
+
+def trials(clone: Clone, study: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = clone.json(f"hpo trials {study} --json")["trials"]
+    return listed
+
+
+def last_number(name: str, text: str) -> float:
+    """The last `name=NUMBER` of a log, found without the package's parser."""
+    return float(re.findall(rf"\b{name}={NUMBER}", text)[-1])
+
+
+def test_each_example_has_a_study_file_and_a_readme_with_the_command_that_runs_it():
+    folders = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
+    assert folders == sorted(Path(readme).parent.name for readme in STUDIES.values())
+    for study, readme in STUDIES.items():
+        assert (ROOT / study).is_file()
+        typed = [command for part in blocks(ROOT / readme) for command in part.commands]
+        assert f"hpo run {study} --cores 2" in typed
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_file_of_an_example_loads_without_a_warning(study, monkeypatch):
+    from hpo_workflow.study_file import load_study
+
+    monkeypatch.chdir(ROOT)
+    loaded = load_study(study)
+    assert loaded.warnings == []
+    assert loaded.spec.description
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_run_command_at_the_top_of_a_study_file_names_that_file(study):
+    commands = re.findall(r"^#   (?:hpo run|snakemake --configfile) (\S+)", (ROOT / study).read_text(), re.MULTILINE)
+    assert commands
+    assert set(commands) == {study}
+
+
+# ---- digits ------------------------------------------------------------------------------------------------
+@pytest.mark.need("sklearn")
+def test_the_digits_script_learns_and_its_own_defaults_leave_room():
+    default = python("examples/digits/train.py")
+    assert default.returncode == 0, default.stderr
+    assert re.fullmatch(rf"(epoch=\d+ loss={NUMBER} accuracy={NUMBER}\n){{30}}", default.stdout)
+    assert last_number("accuracy", default.stdout.splitlines()[0]) < 0.5 < last_number("accuracy", default.stdout)
+    assert last_number("accuracy", default.stdout) < 0.97
+
+
+@pytest.mark.need("sklearn")
+def test_the_digits_script_repeats_itself_and_takes_a_seed_of_any_size():
+    command = ("examples/digits/train.py", "--optimizer=sgd", "--lr=0.2", "--epochs=2", f"--seed={2**40 + 5}")
+    first, second = python(*command), python(*command)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+
+
+@pytest.mark.need("sklearn")
+def test_the_digits_study_finds_the_highest_last_accuracy_and_gives_the_command_that_repeats_it(clone):
+    clone.limit("config/digits.yaml", 4)
+    (command,) = block(ROOT / "examples/digits/README.md", "digits").commands
+    clone.run(command)
+    printed = {number: last_number("accuracy", text) for number, text in logs(clone, "digits").items()}
+    best = clone.json("hpo best config/digits.yaml --json")
+    assert sorted(printed) == [0, 1, 2, 3]
+    assert best["value"] == max(printed.values()) == printed[best["trial"]]
+    assert best == {**json.loads((clone.folder / "results/digits/best.json").read_text()), **best}
+    again = clone.run(best["command"]).stdout
+    assert last_number("accuracy", again) == best["value"]
+    for trial in trials(clone, "config/digits.yaml"):
+        assert trial["state"] == "complete"
+        assert ("momentum" in trial["params"]) == (trial["params"]["optimizer"] == "sgd")
+
+
+# ---- svm ---------------------------------------------------------------------------------------------------
+@pytest.mark.need("sklearn")
+def test_the_data_of_the_svm_example_is_what_its_script_writes():
+    written = python("examples/svm/make_data.py")
+    assert written.stdout == (ROOT / "examples/svm/digits.txt").read_text()
+
+
+@pytest.mark.need("svm-train")
+def test_svm_train_with_its_own_defaults_gets_what_the_readme_says():
+    command = ["svm-train", "-q", "-v", "5", str(ROOT / "examples/svm/digits.txt")]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "Cross Validation Accuracy = 19%" in printed
+    assert "gets 19% here" in (ROOT / "examples/svm/README.md").read_text()
+
+
+@pytest.mark.need("svm-train")
+def test_the_svm_study_reads_the_accuracy_of_a_foreign_program(clone):
+    clone.limit("examples/svm/study.yaml", 6)
+    (command,) = block(ROOT / "examples/svm/README.md", "svm").commands
+    clone.run(command)
+    found = {
+        number: float(re.findall(r"^Cross Validation Accuracy = (\S+)%$", text, re.MULTILINE)[0])
+        for number, text in logs(clone, "svm").items()
+    }
+    assert len(found) == 6
+    assert {trial["number"]: trial["value"] for trial in trials(clone, "examples/svm/study.yaml")} == found
+    best = clone.json("hpo best examples/svm/study.yaml --json")
+    assert best["value"] == max(found.values()) > 90
+    assert f"= {best['value']:g}%" in clone.run(best["command"]).stdout
+    assert ("degree" in best["params"]) == (best["params"]["kernel"] == 1)
+
+
+# ---- solver ------------------------------------------------------------------------------------------------
+def case(points: int, **settings: Any) -> dict[str, Any]:
+    usual = {"omega": 1.1, "pre": 2, "post": 2, "levels": 4, "coarse": 30, "reduction": 1e-10, "max_cycles": 60}
+    return {"points": points, **usual, **settings}
+
+
+def test_multigrid_converges_with_second_order_to_the_known_solution(multigrid):
+    errors = []
+    for points in (31, 63):
+        u, _, converged = multigrid.solve(multigrid.Settings(**case(points)))
+        x = np.linspace(0.0, 1.0, points + 2)
+        errors.append(np.abs(u - np.outer(np.sin(np.pi * x), np.sin(3.0 * np.pi * x))).max())
+        assert converged
+    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.02)
+
+
+def test_one_red_black_sweep_leaves_no_residual_at_the_points_that_it_did_last(multigrid):
+    rng = np.random.default_rng(0)
+    u, f = np.zeros((9, 9)), rng.standard_normal((9, 9))
+    multigrid.smooth(u, f, 0.125, 1.0)
+    left = np.abs(multigrid.residual(u, f, 0.125)) > 1e-9
+    odd = np.add.outer(np.arange(9), np.arange(9)) % 2 == 1
+    assert not left[odd].any()
+    assert left[~odd].any()
+
+
+def test_interpolation_is_four_times_the_transpose_of_full_weighting(multigrid):
+    rng = np.random.default_rng(0)
+    fine, coarse = np.zeros((9, 9)), np.zeros((5, 5))
+    fine[1:-1, 1:-1], coarse[1:-1, 1:-1] = rng.standard_normal((7, 7)), rng.standard_normal((3, 3))
+    assert (multigrid.prolong(coarse) * fine).sum() == pytest.approx(4.0 * (coarse * multigrid.restrict(fine)).sum())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"pre": 0, "post": 0}, "no convergence"), ({"levels": 8}, "a grid of 127 points has no 8 levels")],
+)
+def test_the_solver_ends_with_1_where_it_cannot_solve(values, message, tmp_path):
+    text = (ROOT / "examples/solver/case.ini.in").read_text()
+    for name, value in case(127, **values).items():
+        text = text.replace(f"${{hpo.{name}}}", str(value))
+    (tmp_path / "case.ini").write_text(text)
+    done = python("examples/solver/multigrid.py", str(tmp_path / "case.ini"))
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "work=" not in done.stdout
+
+
+def test_the_solver_study_gives_each_trial_a_case_file_and_finds_the_least_work(clone):
+    clone.limit("examples/solver/study.yaml", 10)
+    (command,) = block(ROOT / "examples/solver/README.md", "solver").commands
+    clone.run(command)
+    work = {number: last_number("work", text) for number, text in logs(clone, "solver").items() if "work=" in text}
+    listed = trials(clone, "examples/solver/study.yaml")
+    assert len(listed) == 10
+    for trial in listed:
+        rendered = configparser.ConfigParser()
+        rendered.read(clone.folder / f"results/solver/trials/000/{trial['number']}/case.ini")
+        assert rendered["multigrid"] == {name: str(value) for name, value in trial["params"].items()}
+        assert rendered["grid"]["points"] == "127"
+        assert trial["state"] == ("complete" if trial["number"] in work else "failed")
+    best = clone.json("hpo best examples/solver/study.yaml --json")
+    assert best["value"] == min(work.values()) == work[best["trial"]]
+
+
+# ---- torch -------------------------------------------------------------------------------------------------
+@pytest.mark.need("torch", "sklearn")
+def test_the_torch_study_finds_the_lowest_test_loss_and_warns_when_training_batches_count_too(clone):
+    study = "examples/torch_cnn/study.yaml"
+    clone.limit(study, 4)
+    clone.edit(study, "--lr=${hpo.lr}", "--lr=${hpo.lr} --epochs=4")
+    clone.edit(study, "[SGD, Adam, RMSprop, Adagrad]", "[SGD, Adam]")
+    clone.edit(study, "low: 1.0e-4, high: 1.0, log: true", "low: 1.0e-3, high: 1.0e-2, log: true, points: 2")
+    with (clone.folder / study).open("a") as file:
+        file.write("\nsampler: grid\n")
+    (command,) = block(ROOT / "examples/torch_cnn/README.md", "torch").commands
+    first = clone.run(command)
+    printed = logs(clone, "torch_cnn")
+    test_losses = {n: re.findall(rf"^Test set:.* loss={NUMBER},", text, re.M) for n, text in printed.items()}
+    lowest = {number: min(map(float, found)) for number, found in test_losses.items()}
+    assert [len(found) for found in test_losses.values()] == [4, 4, 4, 4]
+    assert all(text.startswith("Namespace(batch_size=64") for text in printed.values())
+    best = clone.json(f"hpo best {study} --json")
+    assert best["value"] == min(lowest.values()) == lowest[best["trial"]]
+    assert {trial["number"]: trial["value"] for trial in trials(clone, study)} == lowest
+    assert "lines:" not in first.stderr + first.stdout
+
+    records = sorted((clone.folder / "results/torch_cnn/ledger/results").glob("*/*.json"))
+    before = [record.stat().st_mtime_ns for record in records]
+    clone.edit(study, "  lines: '^Test set'\n", "")
+    second = clone.run(command)
+    any_loss = {n: min(map(float, re.findall(rf"\bloss={NUMBER}", text))) for n, text in printed.items()}
+    assert [record.stat().st_mtime_ns for record in records] == before, "trials ran again"
+    assert {trial["number"]: trial["value"] for trial in trials(clone, study)} == any_loss
+    assert min(any_loss.values()) < min(lowest.values())
+    assert "lines:" in second.stderr + second.stdout
+
+
+def test_no_study_file_of_the_examples_repeats_the_name_of_another():
+    names = [yaml.safe_load((ROOT / study).read_text())["study"] for study in STUDIES]
+    assert len(set(names)) == len(names)
