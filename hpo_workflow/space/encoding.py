@@ -148,7 +148,7 @@ class Encoding:
                 if bound is not None:
                     holds &= compare(values, bound)
             return holds
-        ranks = self._ranks(parent, units)
+        ranks = self.ranks(j, units)
         if isinstance(parent, Categorical):
             table = np.array([condition.holds(choice) for choice in parent.by_rank], bool)
             found: Mask = table[ranks]
@@ -158,9 +158,22 @@ class Encoding:
             holds |= (ranks >= start_index) & (ranks < stop_index)
         return holds
 
-    @staticmethod
-    def _ranks(parameter: Parameter, units: Array) -> npt.NDArray[np.int64]:
-        """(m,) the number of the value at each place, of a finite parameter."""
+    def places(self, i: int) -> Array:
+        """(size,) the units of all values of the finite parameter i, ascending."""
+        return self._units(i, np.arange(int(self.sizes[i])))
+
+    def _units(self, i: int, ranks: npt.NDArray[np.int64]) -> Array:
+        parameter = self.space.parameters[i]
+        if isinstance(parameter, Int) and parameter.log and parameter.size > 1:
+            start, stop = _log_range(parameter)
+            logs: Array = np.log((ranks + parameter.low).astype(float))
+            return (logs - start) / (stop - start)
+        units: Array = (ranks + 0.5) / self.sizes[i]
+        return units
+
+    def ranks(self, i: int, units: Array) -> npt.NDArray[np.int64]:
+        """(m,) the number of the value at each place, of the finite parameter i."""
+        parameter = self.space.parameters[i]
         assert parameter.size is not None
         if _has_cells(parameter) or parameter.size == 1:
             return np.clip(np.floor(units * parameter.size), 0, parameter.size - 1).astype(np.int64)
@@ -173,14 +186,8 @@ class Encoding:
         """(m, d) the same points where configurations are: in the middle of cells, with inactive parameters at rest."""
         x = np.clip(x, 0.0, 1.0)
         for i, parameter in enumerate(self.space.parameters):
-            if parameter.size is None:
-                continue
-            ranks = self._ranks(parameter, x[:, i])
-            if isinstance(parameter, Int) and parameter.log and parameter.size > 1:
-                start, stop = _log_range(parameter)
-                x[:, i] = (np.log((ranks + parameter.low).astype(float)) - start) / (stop - start)
-            else:
-                x[:, i] = (ranks + 0.5) / parameter.size
+            if parameter.size is not None:
+                x[:, i] = self._units(i, self.ranks(i, x[:, i]))
         if self.conditional:
             x = np.where(self.active(x), x, self.rest)
         return x
