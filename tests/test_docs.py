@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,9 @@ DOCUMENTS = sorted(
     for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
 )
 
-RUN_HERE = {"start", "run", "snakemake", "results"}
-"""Marks of README's console blocks that this file runs; test_slurm_readme runs the others."""
-RUN_ELSEWHERE = {
+RUN_HERE = {"start", "run", "snakemake", "results", "init"}
+"""Marks of the console blocks of README that this file runs."""
+RUN_BY = {
     "slurm": "tests/slurm/test_readme.py",
     "digits": "tests/test_examples.py",
     "svm": "tests/test_examples.py",
@@ -57,11 +58,11 @@ def test_every_command_of_a_document_is_run_by_a_test(document):
         if part.language in ("console", "bash", "sh", "shell"):
             assert part.language == "console", f"write this block as console with `$ `: {part.text}"
             assert part.commands, f"no line begins with `$ `: {part.text}"
-            assert part.test in RUN_HERE | set(RUN_ELSEWHERE), f"no test runs test={part.test}: {part.text}"
+            assert part.test in RUN_HERE | set(RUN_BY), f"no test runs test={part.test}: {part.text}"
 
 
-@pytest.mark.parametrize(("mark", "file"), RUN_ELSEWHERE.items())
-def test_a_mark_that_another_file_tests_is_in_that_file(mark, file):
+@pytest.mark.parametrize(("mark", "file"), RUN_BY.items())
+def test_a_mark_of_an_example_or_of_slurm_is_in_the_file_that_runs_it(mark, file):
     assert re.search(rf'block\([^)]*\)?[^)]*, "{mark}"\)\.commands', (ROOT / file).read_text())
 
 
@@ -73,13 +74,12 @@ def test_the_script_of_the_quick_start_runs_alone_as_its_readme_says(clone):
 
 @pytest.mark.need("git")
 def test_the_first_command_gives_a_folder_in_which_make_knows_the_second(clone):
-    first, second = block(README, "start").commands
-    source = ROOT if (ROOT / ".git").exists() else None
-    if source is None:
+    clone_it, demo = block(README, "start").commands
+    assert demo == "make demo"  # tests/bare_machine.sh runs it whole, with its installation
+    if not (ROOT / ".git").exists():
         pytest.skip("git: this copy of the repository has no history to clone")
-    made = clone.run(f"{first.replace('URL', str(source))} && make -n {second.removeprefix('make ')}")
-    assert "config/digits.yaml" in made.stdout
-    assert second == "make demo"
+    typed = clone_it.replace("URL", shlex.quote(str(ROOT)))
+    assert "config/digits.yaml" in clone.run(f"mkdir ../empty && cd ../empty && {typed} && make -n demo").stdout
 
 
 @pytest.mark.need("sklearn")
@@ -108,6 +108,22 @@ def test_the_commands_of_the_readme_that_read_results_print_them(digits):
     rows = list(csv.DictReader(io.StringIO(digits.run(trials).stdout)))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
     assert "accuracy" in digits.run(metrics).stdout
+
+
+def test_the_study_that_hpo_init_writes_runs_as_the_readme_says(clone):
+    commands = block(README, "init").commands
+    init, *others = commands
+    clone.run(init)
+    clone.limit("my_study/study.yaml", 3)
+    clone.run("\n".join(["set -e", *others]))
+    assert len(clone.json("cd my_study && hpo trials study.yaml --json")["trials"]) == 3
+
+
+def test_the_python_lines_of_the_readme_run():
+    names: dict[str, object] = {}
+    exec(compile(block(README, "optimizer").text, "README.md", "exec"), names)
+    assert len(names["opt"].history.observations) == 20
+    assert names["opt"].history.pending == ()
 
 
 def test_the_study_file_of_the_readme_is_that_of_the_quick_start():
