@@ -1,0 +1,433 @@
+"""Every key of the study file: its type, meaning, default and examples. The one source of all of them.
+
+It is a JSON Schema (draft 2020-12). The loader validates with it and fills defaults from it; `schema.json` beside this
+file (for editors) and `config/README.md` are written from it by `python -m hpo_workflow.study_file.reference`.
+
+Two words are our own. `not-in-this-version: true` marks a key that a later version will read. `instead: KEY` names the
+key that a person meant. Both kinds are refused through `not: {}`, which any validator understands. Formats: `duration`,
+`size`, `regex-of-ours`, checked by `study_file.quantities` and the loader.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from hpo_workflow.template.file_formats import FORMATS
+from hpo_workflow.template.placeholders import NAME
+
+STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+SAMPLERS = ("auto", "tpe", "gp", "random", "grid", "sobol")
+LATER_SAMPLERS = ("cmaes", "optuna", "external", "nsga2")
+SCALAR = ["string", "number", "boolean"]
+
+
+def _later(description: str) -> dict[str, Any]:
+    return {"description": f"{description} Not in this version.", "not": {}, "not-in-this-version": True}
+
+
+def _instead(key: str, description: str) -> dict[str, Any]:
+    return {"description": description, "not": {}, "instead": key}
+
+
+_DURATION = {"type": ["string", "number"], "format": "duration"}
+_SIZE = {"type": ["string", "number"], "format": "size"}
+
+_PARAMETER: dict[str, Any] = {
+    "description": "A parameter: a mapping, a list of choices, or a scalar that is a constant.",
+    "type": ["object", "array", "string", "number", "boolean"],
+    "items": {"type": SCALAR},
+    "properties": {
+        "type": {"enum": ["float", "int"], "description": "Numbers between `low` and `high`, both included."},
+        "low": {"type": "number", "description": "The smallest value."},
+        "high": {"type": "number", "description": "The largest value."},
+        "log": {
+            "type": "boolean",
+            "default": False,
+            "description": "Search on a logarithmic scale: as much between 0.001 and 0.01 as between 0.01 and 0.1.",
+        },
+        "step": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "description": "Only `low`, `low + step`, `low + 2 step`, ... Not with `log` on a float.",
+        },
+        "points": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "How many values a grid takes from the range; evenly spaced, on the logarithmic scale with `log`.",
+        },
+        "choices": {"type": "array", "minItems": 1, "items": {"type": SCALAR}, "description": "The possible values."},
+        "ordered": {
+            "type": "boolean",
+            "description": "Neighbouring choices are alike. By default true where all choices are numbers.",
+        },
+        "when": {
+            "type": "object",
+            "description": "The parameter exists only where this holds: for each parent a value, a list (any of them) or "
+            "bounds `{ge, gt, le, lt}`; all parents must agree, and an inactive parent means inactive.",
+        },
+        "fallback": {
+            "type": SCALAR,
+            "description": "What placeholders get where the parameter is inactive. The sampler never sees it.",
+        },
+        "expr": {
+            "type": "string",
+            "description": "A derived value: arithmetic on other parameters (`lr * batch / 64`), computed and never sampled.",
+        },
+        "prior": _later("Where good values are expected."),
+        "dist": _later("Another distribution than the uniform one."),
+        "repeat": _later("One parameter for each layer."),
+    },
+}
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Study file of hpo_workflow",
+    "type": "object",
+    "required": ["study", "command", "space", "objective", "budget"],
+    "additionalProperties": False,
+    "patternProperties": {"^x-": {"description": "Ignored: for anchors and for your own notes."}},
+    "properties": {
+        "version": {
+            "const": 1,
+            "default": 1,
+            "description": "Version of the study file's format.",
+        },
+        "study": {
+            "type": "string",
+            "pattern": STUDY_NAME,
+            "examples": ["digits"],
+            "description": "Name of the study: letters, digits and `.`, `_`, `-`, at most 64, the first a letter or digit.",
+        },
+        "description": {"type": "string", "default": "", "description": "What the study is about, for people."},
+        "seed": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2**32 - 1,
+            "default": 0,
+            "description": "Seed of the sampler, and of `${trial.seed}`.",
+        },
+        "outdir": {
+            "type": "string",
+            "minLength": 1,
+            "default": "results",
+            "description": "The study lives in the folder `outdir/study`, below the directory where the run is started.",
+        },
+        "cache": {
+            "type": ["string", "null"],
+            "minLength": 1,
+            "default": None,
+            "description": "A folder of results that studies share: a trial that another study has run already costs nothing.",
+        },
+        "command": {
+            "type": ["string", "array"],
+            "minLength": 1,
+            "minItems": 1,
+            "items": {"type": SCALAR},
+            "examples": ["python train.py --lr=${hpo.lr}"],
+            "description": "What a trial runs: text for the shell, or a block list of arguments that no shell reads.",
+        },
+        "shell": {
+            "enum": ["bash", "sh"],
+            "default": "bash",
+            "description": "Who reads the text of `command`: `bash -euo pipefail -c`, or `sh -eu -c`.",
+        },
+        "workdir": {
+            "enum": ["launch", "trial"],
+            "default": "launch",
+            "description": "Where the command runs: where the run was started, or in the trial's own directory.",
+        },
+        "setup": {
+            "type": "string",
+            "default": "",
+            "examples": ["module load cuda/12.4"],
+            "description": "Shell text that runs first, in the same shell. It is recorded and is not part of the identity: "
+            "changing it runs nothing again.",
+        },
+        "env": {
+            "type": "object",
+            "default": {},
+            "propertyNames": {"pattern": VARIABLE},
+            "additionalProperties": {"type": SCALAR},
+            "examples": [{"OMP_NUM_THREADS": 4, "BATCH": "${hpo.batch}"}],
+            "description": "Environment variables. The shell does not expand them; placeholders are replaced.",
+        },
+        "pass_env": {
+            "type": "array",
+            "default": [],
+            "items": {"type": "string", "pattern": VARIABLE},
+            "examples": [["WANDB_API_KEY"]],
+            "description": "Names of variables that trials get from the environment of the run. Their values are never "
+            "recorded, so this is the place for secrets.",
+        },
+        "pass": {
+            "type": "array",
+            "default": [],
+            "items": {"enum": ["env", "file"]},
+            "description": "How else the program reads its parameters, so that they count as used: from `HPO_PARAM_*` (`env`) "
+            "or from the JSON file `HPO_PARAMS_FILE` (`file`).",
+        },
+        "templates": {
+            "type": "object",
+            "default": {},
+            "propertyNames": {"pattern": VARIABLE},
+            "additionalProperties": {
+                "type": ["string", "object"],
+                "minLength": 1,
+                "required": ["from"],
+                "additionalProperties": False,
+                "properties": {
+                    "from": {"type": "string", "minLength": 1, "description": "The file with placeholders."},
+                    "to": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": "Its name in the trial's directory; by default that of the source without `.in`.",
+                    },
+                    "format": {
+                        "enum": list(FORMATS),
+                        "description": "How values are spelled in it; by default the suffix decides, else `raw`.",
+                    },
+                },
+            },
+            "examples": [{"cfg": "conf/base.yaml.in"}],
+            "description": "Files that are rendered once for each trial. `${trial.file.NAME}` is the path of the result.",
+        },
+        "inputs": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "examples": [["train.py", "src/**/*.py"]],
+            "description": "Files whose content is part of the identity, as paths or patterns (`*`, `**`). By default the files "
+            "that are named as words in the command.",
+        },
+        "needs": {
+            "type": "array",
+            "default": [],
+            "items": {"type": "string", "minLength": 1},
+            "examples": [["data/digits.npz"]],
+            "description": "Files that must exist before a trial starts. Snakemake can make them; their content is not compared.",
+        },
+        "space": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": f"^{NAME}$"},
+            "additionalProperties": _PARAMETER,
+            "examples": [{"lr": {"type": "float", "low": 0.0001, "high": 0.1, "log": True}}],
+            "description": "The parameters: what may vary.",
+        },
+        "objective": {
+            "type": "object",
+            "required": ["metric", "direction"],
+            "additionalProperties": False,
+            "examples": [{"metric": "accuracy", "direction": "maximize"}],
+            "description": "The metric that is optimised.",
+            "properties": {
+                "metric": {
+                    "type": "string",
+                    "pattern": r"^[^\s=]+$",
+                    "examples": ["accuracy"],
+                    "description": "A metric that the program prints, or `trial.seconds` or `trial.max_rss_mb`.",
+                },
+                "direction": {
+                    "enum": ["maximize", "minimize"],
+                    "examples": ["maximize"],
+                    "description": "Which values are better. There is no default.",
+                },
+                "reduce": {
+                    "enum": ["last", "best"],
+                    "default": "last",
+                    "description": "Which of the values that a trial prints counts.",
+                },
+                "target": {
+                    "type": "number",
+                    "description": "The study ends when a complete trial reaches it; with `reduce: best` also a running one.",
+                },
+                "on_target": {
+                    "enum": ["cancel", "finish"],
+                    "default": "cancel",
+                    "description": "What happens then to trials that are running.",
+                },
+            },
+        },
+        "metrics": {
+            "type": "object",
+            "default": {},
+            "additionalProperties": False,
+            "description": "How numbers are read from the output of a trial.",
+            "properties": {
+                "format": {
+                    "enum": ["equals", "katib", "json"],
+                    "default": "equals",
+                    "description": "`name=value` read strictly, Katib's exact rule, or JSON lines.",
+                },
+                "lines": {
+                    "type": "string",
+                    "format": "regex-of-ours",
+                    "examples": ["^Test set"],
+                    "description": "A regular expression: only lines in which it is found are read.",
+                },
+                "step": {
+                    "type": "string",
+                    "pattern": r"^[^\s=]+$",
+                    "examples": ["epoch"],
+                    "description": "The printed name that counts steps. Without it values are counted.",
+                },
+                "define": {
+                    "type": "object",
+                    "default": {},
+                    "propertyNames": {"pattern": r"^[^\s=]+$"},
+                    "additionalProperties": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {
+                            "after": {
+                                "type": "string",
+                                "minLength": 1,
+                                "description": "The number that follows this text.",
+                            },
+                            "regex": {
+                                "type": "string",
+                                "minLength": 1,
+                                "format": "regex-of-ours",
+                                "description": "The number in the group `value` of this regular expression, or in its only group.",
+                            },
+                            "lines": {
+                                "type": "string",
+                                "format": "regex-of-ours",
+                                "description": "Only lines in which it is found are read for this metric.",
+                            },
+                        },
+                    },
+                    "examples": [{"auc": {"after": "valid_1's auc:"}}],
+                    "description": "Metrics that are printed in another form: for each name either `after` or `regex`.",
+                },
+            },
+        },
+        "sampler": {
+            "type": ["string", "object"],
+            "required": ["name"],
+            "default": {"name": "auto"},
+            "properties": {
+                "name": {
+                    "type": "string",
+                    "examples": list(SAMPLERS),
+                    "description": "`auto`, `tpe` (Parzen estimators), `gp` (Gaussian process), `random`, `grid` or `sobol`.",
+                }
+            },
+            "examples": ["tpe"],
+            "description": "Who proposes the trials: a name, or a mapping of `name` and the sampler's options.",
+        },
+        "refill": {
+            "enum": ["rolling", "rounds"],
+            "default": "rolling",
+            "description": "`rolling`: the next trial starts when a slot frees. `rounds`: all start when all have ended.",
+        },
+        "budget": {
+            "type": "object",
+            "additionalProperties": False,
+            "examples": [{"trials": 64, "parallel": 8}],
+            "description": "How much may be spent.",
+            "properties": {
+                "trials": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 10**6,
+                    "examples": [64],
+                    "description": "How many configurations are tried. Required, except where a grid is finite.",
+                },
+                "parallel": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 10**4,
+                    "description": "How many trials are under way at once. By default 8, or `trials` where that is less.",
+                },
+                "failures": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "description": "The study stops after this many failed trials. By default when the first 5 all fail, or more "
+                    "than half of the last 20.",
+                },
+                "wall": {
+                    **_DURATION,
+                    "examples": ["48h"],
+                    "description": "No new trials are proposed after this time.",
+                },
+                "gpu_hours": _later("A bound on the hours of GPUs."),
+            },
+        },
+        "resources": {
+            "type": "object",
+            "default": {},
+            "propertyNames": {"pattern": VARIABLE},
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+            "examples": [{"gpu": 1, "threads": 4, "mem": "8GB", "runtime": "12h"}],
+            "description": "What one trial needs, by Snakemake's names and passed on to it.",
+            "properties": {
+                "threads": {"type": "integer", "minimum": 1, "description": "CPU cores."},
+                "gpu": {"type": "integer", "minimum": 0, "description": "GPUs."},
+                "mem": {"type": "string", "format": "size", "examples": ["8GB"], "description": "Memory."},
+                "mem_mb": {"type": "integer", "minimum": 1, "description": "Memory in MB."},
+                "runtime": {
+                    **_DURATION,
+                    "examples": ["12h"],
+                    "description": "The longest time that one attempt may take; a plain number counts minutes, as in Snakemake.",
+                },
+                "gpus": _instead("gpu", "Write `gpu`."),
+                "nvidia_gpu": _instead("gpu", "Write `gpu`."),
+            },
+        },
+        "limits": {
+            "type": "object",
+            "default": {},
+            "additionalProperties": False,
+            "description": "Bounds on one trial.",
+            "properties": {
+                "silence": {
+                    **_DURATION,
+                    "examples": ["30m"],
+                    "description": "A trial that prints nothing for so long is ended. By default never.",
+                },
+                "grace": {
+                    **_DURATION,
+                    "default": "60s",
+                    "description": "Time between the request to end (TERM) and the end by force (KILL).",
+                },
+                "log": {**_SIZE, "default": "1GB", "description": "Largest log; beyond it the middle is dropped."},
+            },
+        },
+        "start": _later("Configurations that run first."),
+        "history": _later("Results of earlier studies."),
+        "fidelity": _later("The size of a trial (epochs, data)."),
+        "pruner": _later("Stops trials that do badly."),
+        "retry": _later("What is done after a timeout or lack of memory."),
+        "track": _later("Trackers such as MLflow."),
+        "replicates": _later("Repetitions with other seeds."),
+        "constraints": _later("Bounds on other metrics."),
+        "stages": _later("From coarse to fine."),
+        "prepare": _later("A command that runs once, before the trials."),
+        "score": _later("A command that computes the metric."),
+        "final": _later("A command that runs with the best parameters."),
+        "packing": _later("Several trials in one job."),
+        "software": _later("Container, conda or modules."),
+        "notify": _later("A command that tells the end."),
+    },
+}
+
+
+def study_schema() -> dict[str, Any]:
+    """The JSON Schema of the study file; a copy, free to change."""
+    return copy.deepcopy(SCHEMA)
+
+
+def default_of(*keys: str) -> Any:
+    """The default of a key, by its path: `default_of("objective", "reduce")`."""
+    node: Mapping[str, Any] = SCHEMA
+    for key in keys:
+        node = node["properties"][key]
+    return copy.deepcopy(node["default"])
+
+
+def is_later(node: Mapping[str, Any]) -> bool:
+    """Whether a key of the schema is refused in this version."""
+    return bool(node.get("not-in-this-version")) or "instead" in node
