@@ -40,6 +40,10 @@ CAP_POINTS = 10_000
 CAP_TOTAL = 300_000
 """Points of all metrics together."""
 CAP_NAMES = 500
+CAP_NUMBER = 100
+"""Characters of a number."""
+CAP_REJECTED = 50
+"""Values of one line that are told one by one why they are no numbers."""
 CAP_PROBLEMS = 20
 CAP_SHAPES = 16
 CAP_TEXT = 200
@@ -63,11 +67,14 @@ _NUMBER = re.compile(_DECIMAL + _END)
 _NUMBER_ALONE = re.compile(_DECIMAL + rb"\Z")
 _NONFINITE = re.compile(rb"([+-]?)(?:(nan(?:\(\w*\))?)|inf(?:inity)?|1\.#(?:(inf)|\w+))(?![\w.(])", re.IGNORECASE)
 _TOKEN = re.compile(rb"[^\x00-\x20]*")
+_WORD = re.compile(rb"[\"'`]?[^,;)\]}|\"'`]*[\"'`]?")
 _KATIB_NUMBER = re.compile(rb"[\t\n\f\r ]*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)")
 _KATIB_NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_|-"
 _RANK_LABEL = re.compile(rb"\s*\d+: ")
 _ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()*+][0-9A-Za-z]|[@-Z\\^_=>78c])?")
-_MASK_NUMBER = re.compile(rb"(?<![A-Za-z])[+-]?(?:\d[\d.,_:]*(?:[eE][+-]?\d+)?|\.\d+|(?:nan|inf(?:inity)?)\b)", re.I)
+_MASK_NUMBER = re.compile(
+    rb"(?<![A-Za-z])[+-]?(?:\d+(?:[.,_:]\d+)*\.?(?:[eE][+-]?\d+)?|\.\d+|(?:nan|inf(?:inity)?)\b)", re.I
+)
 _MASK_BAR = re.compile(rb"[\x80-\xff][\x80-\xff ]*|([=#*>.-])\1+")
 _MASK_SPACE = re.compile(rb"\s+")
 
@@ -85,7 +92,7 @@ def _text(data: bytes, cap: int = CAP_TEXT) -> str:
 def number_of(text: bytes) -> float | None:
     """The number that `text` is as a whole, or None; `nan`, `inf` and `1e400` are numbers that are not finite."""
     text = text.strip()
-    if len(text) <= 400 and _NUMBER_ALONE.match(text):
+    if len(text) <= CAP_NUMBER and _NUMBER_ALONE.match(text):
         return float(text[:-1] if text.endswith(b"%") else text)
     match = _NONFINITE.match(text)
     return _nonfinite(match) if match and match.end() == len(text) else None
@@ -126,7 +133,11 @@ def _rejected(name: str, shown: bytes, token: bytes) -> Found:
     """Says why `token`, found behind a name, is not a number. Kind `word`: no digit in it, as in `optimizer='SGD'`."""
     quoted = _text(shown, 80)
     bare = token.strip(b"\"'`")
-    if not re.search(rb"\d", token):
+    if not any(character.isdigit() for character in token.decode("utf-8", "replace")):
+        word = _WORD.match(token)
+        if word is not None and word.group():
+            quoted = _text(shown[: len(shown) - len(token) + word.end()], 80)
+            bare = word.group().strip(b"\"'`")
         reason = f"`{_text(bare, 40)}` is not a number" if bare else "no number follows"
         return Found(name, None, quoted, "word", reason)
     if re.match(rb"[+-]?0[xXbBoO]", bare):
@@ -142,10 +153,15 @@ def _rejected(name: str, shown: bytes, token: bytes) -> Found:
     return Found(name, None, quoted, "ambiguous", reason)
 
 
-def _value_at(line: bytes, start: int, name: str, shown_from: int) -> Found:
-    """What stands at `start` of `line`, where a number was expected and the quick pattern found none."""
+def _value_at(line: bytes, start: int, name: str, shown_from: int, brief: bool) -> Found:
+    """What stands at `start` of `line`, where a number was expected and the quick pattern found none.
+
+    Args:
+        shown_from: Where the text begins that a message quotes.
+        brief: Do not spend time on saying what is wrong.
+    """
     match = _NUMBER.match(line, start)
-    if match and match.end() - start <= 400:
+    if match and match.end() - start <= CAP_NUMBER:
         token = match.group()
         return Found(name, float(token[:-1] if token.endswith(b"%") else token), "", "", "")
     bad = _NONFINITE.match(line, start)
@@ -153,26 +169,32 @@ def _value_at(line: bytes, start: int, name: str, shown_from: int) -> Found:
         return Found(name, _nonfinite(bad), "", "", "")
     quote = line[start : start + 1]
     if quote in (b'"', b"'", b"`") and quote:
-        close = line.find(quote, start + 1)
+        close = line.find(quote, start + 1, start + CAP_NUMBER)
         value = number_of(line[start + 1 : close]) if close >= 0 else None
         if value is not None:
             return Found(name, value, "", "", "")
-    token_match = _TOKEN.match(line, start)
+    if brief:
+        return Found(name, None, "", "ambiguous", "one of many on this line")
+    token_match = _TOKEN.match(line, start, start + CAP_NUMBER)
     assert token_match is not None  # it matches the empty text
-    end = min(token_match.end(), start + 400)
-    return _rejected(name, line[shown_from:end], line[start:end])
+    end = token_match.end()
+    return _rejected(name, line[max(shown_from, start - CAP_NUMBER) : end], line[start:end])
 
 
 def _scan_equals(line: bytes) -> list[Found]:
     found = []
+    rejected = 0
     for match in _EQUALS.finditer(line):
         raw, number = match.groups()
         name = raw.decode("utf-8", "replace")
-        if number is not None and len(number) <= 400:
+        if number is not None and len(number) <= CAP_NUMBER:
             value = float(number[:-1] if number.endswith(b"%") else number)
             found.append(Found(name, value, "", "", ""))
         else:
-            found.append(_value_at(line, match.end() if number is None else match.start(2), name, match.start()))
+            start = match.end() if number is None else match.start(2)
+            item = _value_at(line, start, name, match.start(), rejected >= CAP_REJECTED)
+            rejected += item.value is None
+            found.append(item)
     return found
 
 
@@ -184,7 +206,7 @@ def _scan_katib(line: bytes) -> list[Found]:
     Source: kubeflow/katib, pkg/metricscollector/v1beta1/common/const.go (Go's RE2: `\\w`, `\\d` are ASCII).
     """
     found: list[Found] = []
-    start = 0
+    start = rejected = 0
     while True:
         equals = line.find(b"=", start)
         if equals < 0:
@@ -200,11 +222,15 @@ def _scan_katib(line: bytes) -> list[Found]:
         number = match.group(1)
         start = match.end()
         text = name.decode()
-        try:
+        if number.lstrip(b"+-")[:1] not in (b"", b"e", b"E"):  # the rule lets no other text through that is no number
             found.append(Found(text, float(number), "", "", ""))
-        except ValueError:
+            continue
+        rejected += 1
+        if rejected <= CAP_REJECTED:
             reason = f"katib's rule reads `{number.decode()}` here, which is no number"
             found.append(Found(text, None, _text(shown, 80), "ambiguous", reason))
+        else:
+            found.append(Found(text, None, "", "ambiguous", "one of many on this line"))
 
 
 def _scan_json(line: bytes) -> tuple[list[Found], str]:
@@ -279,6 +305,7 @@ class _Watchdog:
         self.serial = 0
         self.seen = -1
         self.armed = False
+        self._left = 0.0
         self._before: Any = None
 
     def __enter__(self) -> None:
@@ -287,11 +314,12 @@ class _Watchdog:
         except ValueError:  # not the main thread
             return
         self.armed = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, PATTERN_SECONDS, PATTERN_SECONDS)
+        # The tick goes on where it was, else many short reads would never see one.
+        signal.setitimer(signal.ITIMER_VIRTUAL, self._left or PATTERN_SECONDS, PATTERN_SECONDS)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.armed:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+            self._left = signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)[0]
             signal.signal(signal.SIGVTALRM, self._before or signal.SIG_DFL)
             self.armed = False
 
@@ -518,8 +546,10 @@ class MetricReader:
         self._first_ambiguous: dict[str, Any] | None = None
         self._given_up: dict[str, Any] | None = None
         self._shapes: dict[str, int] = {}
+        self._shape_of: dict[bytes, str] = {}
         self._last_shape = ""
         self._mention: tuple[int, str] | None = None
+        self._unread: dict[str, None] = {}
         self._objective_bytes = self.objective.encode().lower()
         self._broken_json: dict[str, Any] | None = None
         self._blank = True
@@ -627,7 +657,10 @@ class MetricReader:
             if name == self.objective:
                 seen = seen or item.value is not None or item.kind == "ambiguous"
             if item.value is None:
-                if name in self._wanted:
+                if name not in self._wanted:
+                    if len(self._unread) < 50:
+                        self._unread[name] = None
+                else:
                     problem = self._problem(number, item)
                     if name == self.objective:
                         self._last_problem = problem
@@ -699,9 +732,14 @@ class MetricReader:
 
     def _shape(self, line: bytes) -> None:
         """Count the kind of line that the objective stands on."""
-        masked = _MASK_NUMBER.sub(b"#", line[:2000])
-        masked = _MASK_SPACE.sub(b" ", _MASK_BAR.sub(b"~", masked)).strip()
-        shape = _text(masked, 120)
+        key = line[:2000].translate(None, b"0123456789")  # cheap, and few: most lines differ in digits alone
+        shape = self._shape_of.get(key)
+        if shape is None:
+            masked = _MASK_NUMBER.sub(b"#", line[:2000])
+            masked = _MASK_SPACE.sub(b" ", _MASK_BAR.sub(b"~", masked)).strip()
+            shape = _text(masked, 120)
+            if len(self._shape_of) < 100:
+                self._shape_of[key] = shape
         if shape in self._shapes or len(self._shapes) < CAP_SHAPES:
             self._shapes[shape] = self._shapes.get(shape, 0) + 1
         self._last_shape = shape
@@ -733,7 +771,7 @@ class MetricReader:
     def _hints(self, names: list[str]) -> list[str]:
         """Why the objective was perhaps not found, likeliest first."""
         hints = []
-        near = near_names(self.objective, [*names, *(p["metric"] for p in self._problems)])
+        near = near_names(self.objective, [*names, *self._unread])
         if near:
             hints.append(f"saw {_listed(near)}; the objective is `{self.objective}`")
         if self._last_problem is not None:
@@ -793,8 +831,10 @@ def _after_pattern(text: str) -> re.Pattern[bytes]:
 
 def _after(line: bytes, pattern: re.Pattern[bytes], name: str) -> list[Found]:
     found = []
+    rejected = 0
     for match in pattern.finditer(line):
-        item = _value_at(line, match.end(), name, match.start())
+        item = _value_at(line, match.end(), name, match.start(), rejected >= CAP_REJECTED)
+        rejected += item.value is None
         following = line[match.end() : match.end() + 1]
         # `auc` on lines like `auc_mean: 1` or `auc is high`: the text stands there, but no number is meant
         if item.value is not None or (
