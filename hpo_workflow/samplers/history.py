@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
-
-import numpy as np
 
 from hpo_workflow.space import SearchSpace
-from hpo_workflow.trial import Params, Value
-
-LISTED = 20_000
-"""A finite space up to this size is listed to draw from what is left; of a larger one the first free ones are taken."""
+from hpo_workflow.trial import Params
 
 
 @dataclass(frozen=True)
@@ -64,22 +58,3 @@ class History:
         observations.sort(key=lambda o: (space.key(o.params), o.loss is None, o.loss or 0.0))
         pending = sorted((params for params in self.pending if space.fits(params)), key=space.key)
         return History(tuple(observations), tuple(pending))
-
-
-def unproposed(space: SearchSpace, taken: set[str]) -> Iterator[dict[str, Value]]:
-    """Configurations of a finite space that are not in `taken`, each once, in the order of the space."""
-    return (params for params in space.configurations() if space.key(params) not in taken)
-
-
-def draw_unproposed(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
-    """`n` new configurations by looking through the whole space; fewer only when no more are left.
-
-    For when drawing at random keeps meeting what is taken. An endless space gives none.
-    """
-    size = space.n_configurations()
-    if size is None:
-        return []
-    if size > LISTED:
-        return list(islice(unproposed(space, taken), n))
-    left = list(unproposed(space, taken))
-    return [left[i] for i in rng.permutation(len(left))[:n]]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo_workflow.samplers.history import LISTED, History, unproposed
-from hpo_workflow.samplers.random_search import draw_all_new, draw_new
+from hpo_workflow.samplers.design import LISTED, draw_all_new, draw_new, unproposed
+from hpo_workflow.samplers.history import History
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.space.encoding import Array, Encoding
 from hpo_workflow.surrogates.parzen import KernelWidths, ParzenEstimator
@@ -86,7 +86,7 @@ class TPE:
         if size is not None and size <= LISTED:
             left = list(unproposed(space, taken))
             return left[_best_first(good, rest, good.encoding.encode(left))[0]] if left else None
-        return draw_new(space, taken, rng) or next(unproposed(space, taken), None)
+        return draw_new(space, taken, rng)
 
 
 def _best_first(good: ParzenEstimator, rest: ParzenEstimator, points: Array) -> Sequence[int]:

@@ -1,0 +1,111 @@
+"""Configurations that need no model: random ones, even ones, and whatever is left. Samplers begin with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from hpo_workflow.space import SearchSpace
+from hpo_workflow.space.encoding import Array, configuration
+from hpo_workflow.trial import Value
+
+LISTED = 20_000
+"""A finite space up to this size is listed to draw from what is left; of a larger one the first free ones are taken."""
+
+TRIES = 200
+"""Draws in a row that may meet known configurations before the space is looked through instead."""
+
+VAIN = 1024
+"""The same for points of a Sobol sequence."""
+
+
+def unproposed(space: SearchSpace, taken: set[str]) -> Iterator[dict[str, Value]]:
+    """Configurations of a finite space that are not in `taken`, each once, in its order; of an endless one nothing."""
+    if space.n_configurations() is None:
+        return iter(())
+    return (params for params in space.configurations() if space.key(params) not in taken)
+
+
+def draw_unproposed(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
+    """`n` new configurations by looking through the whole space; fewer only when no more are left.
+
+    For when drawing at random keeps meeting what is taken. An endless space gives none.
+    """
+    size = space.n_configurations()
+    if size is None or size > LISTED:
+        return list(islice(unproposed(space, taken), n))
+    left = list(unproposed(space, taken))
+    return [left[i] for i in rng.permutation(len(left))[:n]]
+
+
+def draw_new(space: SearchSpace, taken: set[str], rng: np.random.Generator) -> dict[str, Value] | None:
+    """One uniform configuration that is not in `taken`; None when the space is exhausted."""
+    for _ in range(TRIES):
+        params = configuration(space, rng.random(len(space.parameters)))
+        if space.key(params) not in taken:
+            return params
+    return next(iter(draw_unproposed(space, taken, 1, rng)), None)
+
+
+def draw_all_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
+    """`n` different uniform configurations that are not in `taken`; fewer only when no more are left."""
+    taken = set(taken)
+    found: list[dict[str, Value]] = []
+    while len(found) < n:
+        params = draw_new(space, taken, rng)
+        if params is None:
+            break
+        taken.add(space.key(params))
+        found.append(params)
+    return found
+
+
+def study_seed(rng: np.random.Generator) -> int:
+    """The number that the generators of all batches of a study share.
+
+    They are made from [seed of the study, number of the batch], or from the seed alone.
+    """
+    sequence: Any = getattr(rng.bit_generator, "seed_seq", None)
+    entropy = getattr(sequence, "entropy", None)
+    if isinstance(entropy, int):
+        return entropy
+    return int(entropy[0]) if entropy is not None and len(entropy) else 0
+
+
+def sobol_points(d: int, seed: int) -> Iterator[Array]:
+    """Points (d,) of one scrambled sequence, from its beginning, made in chunks of a power of two."""
+    from scipy.stats import qmc  # takes a while to load
+
+    sequence = qmc.Sobol(d, rng=np.random.default_rng(seed), bits=62)
+    exponent = 6
+    yield from sequence.random_base2(exponent)
+    while True:
+        yield from sequence.random_base2(exponent)
+        exponent += 1
+
+
+def sobol_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
+    """The next `n` points of the study's Sobol sequence that are not in `taken`; fewer only when no more are left.
+
+    One scrambled sequence serves a whole study. It is found again in each call from the study's seed, and what was
+    already proposed is passed over, so that the points of many small batches are as even as those of one.
+    """
+    taken = set(taken)
+    allowed = VAIN + len(taken)  # passing over the sequence's own beginning is no sign of an exhausted space
+    found: list[dict[str, Value]] = []
+    vain = 0
+    for point in sobol_points(len(space.parameters), study_seed(rng)):
+        if len(found) == n or vain > allowed:
+            break
+        params = configuration(space, point)
+        key = space.key(params)
+        if key in taken:
+            vain += 1
+            continue
+        vain = 0
+        taken.add(key)
+        found.append(params)
+    return found + draw_unproposed(space, taken, n - len(found), rng)
