@@ -582,9 +582,9 @@ def test_a_regex_that_does_not_end_is_given_up_with_a_problem(monkeypatch: pytes
 
 
 def test_a_regex_that_is_slow_on_every_line_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATTERN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "PATTERN_SECONDS", 0.2)
     monkeypatch.setattr(module, "PATTERN_TICKS", 4)
-    line = b"a" * 150 + b"\n"  # a few ms each in a cubic search: no single one is too long
+    line = b"a" * 400 + b"\n"  # some 20 ms each in a cubic search: no single one is too long
     reader = MetricReader({"define": {"loss": {"regex": r"a+a+b(\d)"}}}, LOSS)
     started = time.process_time()
     for _ in range(2000):
