@@ -179,7 +179,7 @@ class SnakefileStudy:
         assert self._plan is not None
         conflict = identity_conflict(self.folder, self._plan)
         if conflict is not None:
-            from hpo_workflow.study_file.identity import describe_conflict
+            from hpo_workflow.study_file.conflict import describe_conflict
 
             raise UsageError(describe_conflict(self.folder, self._plan, conflict))
         asked = self.spec.resources.get("gpu", 0)
