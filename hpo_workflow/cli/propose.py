@@ -31,15 +31,12 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--plan", required=True, help="the plan that is in force")
     parser.add_argument("--batch", required=True, type=int, help="number of the batch")
     parser.add_argument("--out", required=True, help="declared output: a copy of the batch record")
-    parser.add_argument("--log", help="where to say what went wrong")
     arguments = parser.parse_args(argv)
     try:
         record = make_batch(StudyFolder(arguments.root), arguments.plan, arguments.batch)
         replace(arguments.out, to_json(record) + "\n")
     except HPOWorkflowError as error:
         print(error, file=sys.stderr)
-        if arguments.log:
-            replace(arguments.log, f"{error}\n")
         return 2
     print(sentence(record), file=sys.stderr, flush=True)
     return 0

@@ -1,0 +1,221 @@
+"""`hpo check`: what a study would run and cost, before anything is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo_workflow.cli.study_argument import load_plan
+from hpo_workflow.cli.terminal import duration, number, params_text, plural, say, show
+from hpo_workflow.store.plan import Plan, identity_conflict
+from hpo_workflow.store.study_folder import StudyFolder
+
+if TYPE_CHECKING:
+    from hpo_workflow.study_file import LoadedStudy
+
+LOGIN_CPU_S = 3.1
+"""CPU seconds of the login node for one Slurm job: Snakemake starts twice. Measured with plugin 2.8 (100 jobs)."""
+
+SUBMISSIONS_PER_S = 4.0
+"""How many jobs a second Snakemake's Slurm plugin submits. Measured with the same."""
+
+SHORT_S = 300.0
+"""Below this a trial spends a good part of its time being submitted and polled for."""
+
+MANY_JOBS = 100
+"""From here on the cost of submitting is worth a word even where the length of a trial is not known."""
+
+N_SHOWN = 3
+
+EXAMPLES = """\b
+Examples:
+  hpo check study.yaml
+  hpo check config/digits.yaml --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("study", metavar="STUDY.yaml")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(study: str, as_json: bool) -> int:
+    """Check a study file and show what it would run: nothing is started or written.
+
+    Faults (all of them, exit code 2), warnings, the first commands, the files whose content belongs to the study, how
+    many configurations there are, the GPU-hours asked for, and what a cluster's login node will have to do.
+    """
+    plan, loaded = load_plan(study)
+    report = check(plan, loaded)
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        for warning in report["warnings"]:
+            say(f"warning: {warning}")
+        show(*lines(study, plan, report))
+    return 2 if report["conflict"] is not None else 0
+
+
+def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
+    """All that is to be known of a study before it runs, as JSON values."""
+    spec = plan.spec
+    folder = StudyFolder(spec.root)
+    conflict = identity_conflict(folder, plan)
+    described = None
+    if conflict is not None:
+        from hpo_workflow.study_file.conflict import describe_conflict
+
+        described = describe_conflict(folder, plan, conflict)
+    n_trials = trials_asked(plan)
+    gpus = spec.resources.get("gpu", 0)
+    n_gpus = int(gpus) if isinstance(gpus, (int, float)) else 0
+    hours = None if n_trials is None or spec.runtime_s is None else n_trials * spec.runtime_s / 3600
+    space = spec.search_space
+    return {
+        "study": spec.study,
+        "root": spec.root,
+        "warnings": list(loaded.warnings),
+        "first_trials": first_trials(plan),
+        "files": sorted(loaded.files),
+        "space": {
+            "parameters": [parameter.name for parameter in space.parameters],
+            "configurations": space.n_configurations(),
+            "grid": space.grid_size(),
+        },
+        "trials": n_trials,
+        "parallel": spec.budget.parallel,
+        "runtime_s": spec.runtime_s,
+        "gpus": n_gpus,
+        "hours_at_most": hours,
+        "gpu_hours_at_most": None if hours is None or not n_gpus else hours * n_gpus,
+        "cluster": cluster_cost(plan, folder, n_trials),
+        "conflict": described,
+    }
+
+
+def trials_asked(plan: Plan) -> int | None:
+    """How many configurations the study will run, None where only time bounds it."""
+    spec = plan.spec
+    space = spec.search_space
+    finite = space.grid_size() if spec.sampler["name"] == "grid" else space.n_configurations()
+    bounds = [bound for bound in (spec.budget.trials, finite) if bound is not None]
+    return min(bounds, default=None)
+
+
+def first_trials(plan: Plan) -> list[dict[str, Any]]:
+    """The first trials of the study as it would start from nothing, with their commands."""
+    from hpo_workflow.propose import batch_rng, propose
+    from hpo_workflow.study_state import StudyState
+    from hpo_workflow.template import describe, render_trial
+
+    budget = dataclasses.replace(plan.spec.budget, parallel=max(N_SHOWN, plan.spec.budget.parallel))
+    spec = dataclasses.replace(plan.spec, budget=budget)
+    answer = propose(spec, StudyState(spec, plan.identity), batch_rng(spec.seed, 0))
+    trials = []
+    for action in answer.actions[:N_SHOWN]:
+        rendered = render_trial(spec, action.proposal.params)
+        params = json.loads(rendered.params_text)
+        proposal = action.proposal
+        facts = {"number": proposal.number, "config": proposal.config, "seed": spec.seed, "attempt": 1}
+        trials.append({"number": proposal.number, "params": params, "command": describe(rendered, facts)})
+    return trials
+
+
+def cluster_cost(plan: Plan, folder: StudyFolder, n_trials: int | None) -> dict[str, Any] | None:
+    """What the orchestration costs when each trial is a Slurm job; None where the number of trials is not known."""
+    if n_trials is None:
+        return None
+    known = typical_seconds(plan, folder)
+    runtime = plan.spec.runtime_s
+    expected = known if known is not None else runtime
+    short = expected < SHORT_S if expected is not None else n_trials >= MANY_JOBS
+    return {
+        "jobs": n_trials,
+        "login_cpu_s": round(n_trials * LOGIN_CPU_S, 1),
+        "submit_s": round(n_trials / SUBMISSIONS_PER_S, 1),
+        "trial_s": known,
+        "one_allocation_is_better": short,
+    }
+
+
+def typical_seconds(plan: Plan, folder: StudyFolder) -> float | None:
+    """How long trials took so far, or None while none has run."""
+    current = folder.current_plan()
+    if current is None:
+        return None
+    times = [trial.seconds for trial in folder.state(current).finished.values() if trial.seconds is not None]
+    return sorted(times)[len(times) // 2] if times else None
+
+
+def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
+    """The report for people."""
+    spec = plan.spec
+    shown = [f"study {spec.study}, results in {spec.root}"]
+    shown += ["", f"The first {len(report['first_trials'])} commands:"]
+    for trial in report["first_trials"]:
+        shown.append(f"  trial {trial['number']}: {params_text(trial['params'])}")
+        shown += [f"    {line}" for line in trial["command"].splitlines()]
+    shown.append("")
+    if report["files"]:
+        shown.append(f"Files whose content belongs to the study: {', '.join(report['files'])}")
+        shown.append("  After a change of one of them, finished trials no longer count unless you say so.")
+    else:
+        shown.append("No file's content belongs to the study (none is named in the command; `inputs:` lists them).")
+    shown.append(f"Space: {', '.join(report['space']['parameters'])}; {_size(plan, report)}")
+    shown.append(_asked(plan, report))
+    shown += _cluster(study, plan, report["cluster"])
+    if report["conflict"] is not None:
+        shown += ["", report["conflict"]]
+    else:
+        shown += ["", f"next: hpo run {study}"]
+    return shown
+
+
+def _size(plan: Plan, report: dict[str, Any]) -> str:
+    space = report["space"]
+    finite = "infinitely many" if space["configurations"] is None else f"{space['configurations']:,}".replace(",", " ")
+    words = f"{finite} configurations"
+    if plan.spec.sampler["name"] == "grid" and space["grid"] is not None:
+        words += f", a grid of {space['grid']}"
+    return words
+
+
+def _asked(plan: Plan, report: dict[str, Any]) -> str:
+    spec = plan.spec
+    n_trials = "as many trials as time allows" if report["trials"] is None else plural(report["trials"], "trial")
+    words = f"Budget: {n_trials}, {spec.budget.parallel} at a time"
+    if spec.budget.wall_s is not None:
+        words += f", for at most {duration(spec.budget.wall_s)}"
+    n_gpus = report["gpus"]
+    each = (
+        f"{n_gpus or 'no'} GPU{'s' if n_gpus != 1 else ''} and {plural(int(spec.resources.get('threads', 1)), 'CPU')}"
+    )
+    words += f"; each with {each}"
+    if spec.runtime_s is None:
+        return f"{words}. No `resources.runtime`: how long a trial may take is not bounded."
+    words += f" for at most {duration(spec.runtime_s)}"
+    if report["gpu_hours_at_most"] is not None:
+        words += f": at most {number(float(report['gpu_hours_at_most']))} GPU-hours"
+    elif report["hours_at_most"] is not None:
+        words += f": at most {number(float(report['hours_at_most']))} hours"
+    return f"{words}."
+
+
+def _cluster(study: str, plan: Plan, cost: dict[str, Any] | None) -> list[str]:
+    if cost is None:
+        return []
+    lines = [
+        f"On a cluster: {plural(cost['jobs'], 'job')}; submitting them takes {duration(cost['submit_s'])} in all and"
+        f" {duration(cost['login_cpu_s'])} of the login node's CPU."
+    ]
+    if cost["one_allocation_is_better"]:
+        threads = int(plan.spec.resources.get("threads", 1))
+        cores = plan.spec.budget.parallel * threads
+        took = cost["trial_s"]
+        why = "If trials are short" if took is None else f"As trials took {duration(took)} so far"
+        lines.append(f"  {why} (less than 5 minutes), one allocation for all of them is better:")
+        gpus = plan.spec.resources.get("gpu", 0)
+        asks = f" --gpus={int(gpus) * plan.spec.budget.parallel}" if isinstance(gpus, int) and gpus else ""
+        lines.append(f'    sbatch --cpus-per-task={cores}{asks} --wrap "hpo run {study} --cores {cores}"')
+    return lines

@@ -1,0 +1,69 @@
+"""`hpo collect`: the result of a study that has ended, called by the rule `study`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines, state_counts
+from hpo_workflow.cli.study_argument import ending_of
+from hpo_workflow.cli.terminal import printable
+from hpo_workflow.errors import HPOWorkflowError, StudyFolderError
+from hpo_workflow.spec import StudySpec
+from hpo_workflow.store.atomic import replace, to_json
+from hpo_workflow.store.study_folder import StudyFolder, read_record
+from hpo_workflow.study_state import Ending, StudyState
+
+
+def run(argv: list[str]) -> int:
+    """Write best.json to `--out`; 1 and no file when the study failed."""
+    parser = argparse.ArgumentParser(
+        prog="hpo collect", description="Write best.json when a study has ended (called by the rules)."
+    )
+    parser.add_argument("--root", required=True, help="the study's folder")
+    parser.add_argument("--plan", required=True, help="the plan that is in force")
+    parser.add_argument("--out", required=True, help="declared output: best.json")
+    parser.add_argument("--log", help="where to say what came of the study")
+    arguments = parser.parse_args(argv)
+    try:
+        code, lines = collect(StudyFolder(arguments.root), arguments.plan, arguments.out)
+    except HPOWorkflowError as error:
+        code, lines = 2, [str(error)]
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    sys.stderr.write(text)
+    if arguments.log:
+        replace(arguments.log, text)
+    return code
+
+
+def collect(folder: StudyFolder, plan_path: str, out: str) -> tuple[int, list[str]]:
+    """Write the result; gives the exit code and what to say."""
+    plan = read_record(plan_path)
+    if plan is None:
+        raise StudyFolderError(plan_path, "this plan is not there.\n  Run the study again; that writes it anew.")
+    spec = StudySpec.from_json(plan["spec"])
+    state = folder.state(plan, spec)
+    ending = ending_of(folder, state)
+    best = best_record(folder, state)
+    if best is None or (ending is not None and not ending.success):
+        return 1, failure_lines(folder, state, ending)
+    record = result(state, ending, best)
+    replace(out, to_json(record) + "\n")
+    return 0, [f"study {spec.study}: {record['sentence']}", *best_lines(spec.objective.metric, best)]
+
+
+def result(state: StudyState, ending: Ending | None, best: dict[str, Any]) -> dict[str, Any]:
+    """What best.json says."""
+    spec = state.spec
+    trials = state.finished.values()
+    return {
+        "study": spec.study,
+        "objective": {"metric": spec.objective.metric, "direction": spec.objective.direction},
+        "state": "ended" if ending is None else f"ended {ending.reason}",
+        "sentence": end_sentence(state, ending),
+        **best,
+        "n_trials": state_counts(state),
+        "failures": state.failures,
+        "seconds": round(sum(trial.seconds or 0.0 for trial in trials), 3),
+    }

@@ -1,0 +1,131 @@
+"""What came of a study, for people and for scripts: its best trial, or why it failed."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from hpo_workflow.cli.terminal import number, params_text, plural, printable
+from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.study_state import Ending, StudyState
+from hpo_workflow.template import RenderedTrial, describe
+from hpo_workflow.trial import Trial, TrialState
+
+TAIL_LINES = 15
+TAIL_BYTES = 64 * 1024
+USUAL_PORT = 29500
+"""What a command shows for `${trial.port}`: torch's own default; a trial gets a free one when it starts."""
+
+
+def trial_facts(folder: StudyFolder, trial: dict[str, Any], rendered: RenderedTrial) -> dict[str, object]:
+    """What `${trial.NAME}` stands for in the command of one trial of a batch record."""
+    number = trial["number"]
+    place = folder.paths.trial_dir(number)
+    facts: dict[str, object] = {
+        "number": number,
+        "config": trial["config"],
+        "dir": place,
+        "seed": trial["seed"],
+        "attempt": 1,
+        "params_file": folder.paths.params_file(number),
+        "port": USUAL_PORT,
+    }
+    facts.update({f"file.{name}": os.path.join(place, file["to"]) for name, file in rendered.files.items()})
+    return facts
+
+
+def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None:
+    """The best trial so far: `trial, value, params, command, metrics`; None while no trial is complete."""
+    best = state.incumbent
+    if best is None:
+        return None
+    emitted = folder.trial_record(best.number, best.batch)
+    rendered = RenderedTrial.from_json(emitted["rendered"])
+    return {
+        "trial": best.number,
+        "value": best.value,
+        "params": json.loads(rendered.params_text),
+        "command": describe(rendered, trial_facts(folder, emitted, rendered)),
+        "metrics": dict(best.metrics),
+    }
+
+
+def best_lines(metric: str, best: dict[str, Any]) -> list[str]:
+    """The best trial in two lines or a few more: value and parameters, then the command to use them."""
+    head = f"best {metric} {number(best['value'])} (trial {best['trial']}): {params_text(best['params'])}"
+    command = best["command"].splitlines()
+    if len(command) == 1:
+        return [head, f"command: {command[0]}"]
+    return [head, "command:", *(f"  {line}" for line in command)]
+
+
+def state_counts(state: StudyState) -> dict[str, int]:
+    """How many trials there are in each state, those without any left out."""
+    counts = {kind.value: state.n_in(kind) for kind in TrialState if kind.is_terminal}
+    return {name: count for name, count in counts.items() if count}
+
+
+def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None) -> list[str]:
+    """Why a study failed: the rule that ended it, failures by reason, and the end of one failed trial's log."""
+    failures = state.failures
+    if ending is not None and not ending.success:
+        why = ending.sentence
+    elif failures:
+        why = "no trial is complete"
+    else:
+        why = "no trial has run"
+    lines = [f"study {state.spec.study} failed: {why}."]
+    if failures:
+        lines.append("  failed by reason: " + ", ".join(f"{reason} {count}" for reason, count in failures.items()))
+        lines += _example(folder, state, next(iter(failures)))
+    elif ending is not None and ending.reason == "lost":
+        lines.append(
+            "  Jobs were killed or their nodes failed. Look at Snakemake's log, and at what Slurm says (sacct)."
+        )
+    return lines
+
+
+def _example(folder: StudyFolder, state: StudyState, reason: str) -> list[str]:
+    """The last trial that failed for `reason`, with the end of its log."""
+    trials = [t for t in state.finished.values() if t.state is TrialState.FAILED and (t.reason or "unknown") == reason]
+    trial: Trial = max(trials, key=lambda failed: failed.number)
+    path = log_path(folder, trial.number)
+    detail = f": {trial.detail}" if trial.detail else ""
+    lines = [f"trial {trial.number} failed with {reason}{detail}"]
+    tail = log_tail(path)
+    if tail:
+        lines.append(f"the end of its log, {path}:")
+        lines += [f"  | {line}" for line in tail]
+    else:
+        lines.append(f"its log, {path}, is empty")
+    return lines
+
+
+def log_path(folder: StudyFolder, number: int) -> str:
+    """The log of the attempt that ended a trial."""
+    result = folder.result(number)
+    name = None if result is None else result.get("log")
+    return os.path.join(folder.root, name) if name else folder.paths.log(number, 1)
+
+
+def log_tail(path: str, n_lines: int = TAIL_LINES) -> list[str]:
+    """The last lines of a log, safe to print; none where there is no log."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL_BYTES))
+            data = file.read(TAIL_BYTES)
+    except OSError:
+        return []
+    text = data.decode("utf-8", "replace")
+    lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").rstrip().split("\n")]
+    return [printable(line)[:500] for line in lines[-n_lines:]] if text.strip() else []
+
+
+def end_sentence(state: StudyState, ending: Ending | None) -> str:
+    """How a study ended, or where it stands."""
+    if ending is not None:
+        return ending.sentence
+    budget = state.spec.budget.trials
+    return f"{state.n_counted} of {budget} trials done" if budget else f"{plural(state.n_counted, 'trial')} done"

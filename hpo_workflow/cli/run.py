@@ -1,0 +1,429 @@
+"""`hpo run`: Snakemake started for a study, watched and brought to a good end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import click
+
+from hpo_workflow.cli.follow import Follower
+from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines
+from hpo_workflow.cli.profile import Profile, find_profile, option_in
+from hpo_workflow.cli.progress import LineProgress, LiveProgress, stopping_text
+from hpo_workflow.cli.slurm_queue import SlurmQueue
+from hpo_workflow.cli.snakemake_process import SnakemakeProcess, excerpt, failed_rules, jobname_prefix, snakemake_call
+from hpo_workflow.cli.stale_locks import clear_stale_locks
+from hpo_workflow.cli.study_argument import ending_of, load_plan
+from hpo_workflow.cli.terminal import plural, say, show
+from hpo_workflow.errors import UsageError
+from hpo_workflow.store.atomic import replace, to_json
+from hpo_workflow.store.plan import Plan, identity_conflict
+from hpo_workflow.store.session import TOKEN, Session, is_alive, read_session, start_time_of
+from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.trial import TrialState
+
+RESTARTS = 5
+"""So often Snakemake is started again when jobs were killed in all their attempts."""
+
+TICK_TERMINAL_S, TICK_S = 0.5, 1.0
+INTERRUPTED = 130
+
+ONLY_SHOWS = frozenset(
+    [
+        "-n",
+        "--dry-run",
+        "--dryrun",
+        "--dag",
+        "--rulegraph",
+        "--filegraph",
+        "--d3dag",
+        "--summary",
+        "-S",
+        "--detailed-summary",
+        "-D",
+        "--lint",
+        "--list-rules",
+        "--list-target-rules",
+        "--unlock",
+        "--report",
+        "--list-changes",
+        "--help",
+        "-h",
+        "--version",
+        "--cleanup-metadata",
+        "--print-compilation",
+    ]
+)
+"""Arguments with which Snakemake runs no trial: it gets the terminal, and nothing is watched."""
+
+EXAMPLES = """\b
+Examples:
+  hpo run study.yaml
+  hpo run study.yaml --cores 8
+  hpo run study.yaml --profile slurm
+  hpo run study.yaml -n
+  hpo run study.yaml --retry-failed
+  hpo run study.yaml --profile slurm -- --latency-wait 120
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("study", metavar="STUDY.yaml")
+@click.option(
+    "--profile",
+    help="Snakemake profile: looked for in ./profiles, in Snakemake's own places, then in the package (local, slurm).  "
+    "[default: $SNAKEMAKE_PROFILE, else local]",
+)
+@click.option("--cores", type=click.IntRange(min=1), help="CPUs that local trials may use.  [default: all]")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Cluster jobs at a time.  [default: the profile's]")
+@click.option("--keep", is_flag=True, help="An edit made finished trials differ: count them all the same.")
+@click.option(
+    "--fresh", is_flag=True, help="An edit made finished trials differ: do not count them; they stay on disk."
+)
+@click.option("--retry-failed", is_flag=True, help="Run the configurations of failed trials anew.")
+@click.option("--force", is_flag=True, help="Take over from a run on another host that is known to be dead.")
+@click.option("--quiet", "-q", is_flag=True, help="Show the result only.")
+@click.option("--dry-run", "-n", is_flag=True, help="Show what Snakemake would do next, and do nothing.")
+@click.argument("snakemake_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE ARGS]")
+def command(
+    study: str,
+    profile: str | None,
+    cores: int | None,
+    jobs: int | None,
+    keep: bool,
+    fresh: bool,
+    retry_failed: bool,
+    force: bool,
+    quiet: bool,
+    dry_run: bool,
+    snakemake_args: tuple[str, ...],
+) -> int:
+    """Run a study, or go on with it: what has finished is never run again.
+
+    It starts Snakemake and shows the progress: a picture on a terminal, lines elsewhere. Ctrl-C once starts nothing
+    more and lets running trials finish; twice stops them. After an interruption of any kind the same command goes on.
+    What follows -- is given to Snakemake.
+    """
+    if keep and fresh:
+        raise click.UsageError("--keep and --fresh: old results either count or they do not. Give one of them.")
+    plan, loaded = load_plan(study)
+    if not quiet:
+        say(*(f"warning: {warning}" for warning in loaded.warnings))
+    where = place(
+        plan, find_profile(profile or os.environ.get("SNAKEMAKE_PROFILE") or "local"), cores, jobs, snakemake_args
+    )
+    folder = StudyFolder(plan.spec.root)
+    if dry_run or any(word.partition("=")[0] in ONLY_SHOWS for word in snakemake_args):
+        if keep or fresh or retry_failed:
+            raise click.UsageError(
+                "a decision (--keep, --fresh, --retry-failed) is recorded, and a dry run records nothing."
+            )
+        refuse_conflict(folder, plan)
+        call = where.call(plan, None)
+        return subprocess.run([*call, *(["-n"] if dry_run else [])], check=False).returncode
+    if not quiet:
+        say(*(f"warning: {warning}" for warning in where.warnings))
+    owner = read_session(folder.paths)
+    session, cleared = Session.acquire(folder.paths, force=force)
+    try:
+        decide(folder, plan, keep=keep, fresh=fresh, retry_failed=retry_failed)
+        if cleared is not None and not quiet:
+            say(f"an earlier run ({cleared['host']}, process {cleared['pid']}) was cut off; going on from there")
+        if owner is None or is_alive(owner) is not True:
+            removed = clear_stale_locks(plan.spec.root, plan.spec.needs)
+            if removed and not quiet:
+                say(f"removed {plural(len(removed), 'lock')} that a dead Snakemake has left")
+        return Run(plan, folder, session, where, quiet=quiet).go()
+    finally:
+        session.release()
+
+
+# ---- where it runs -----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Place:
+    """Where a study runs, and how much of it at a time.
+
+    Args:
+        profile: The Snakemake profile.
+        cores: CPUs of local trials, None on a cluster.
+        jobs: Jobs at a time as the user gave it.
+        n_gpus: GPUs of this machine, None where nobody asks for one or somebody else counts them.
+        extra: The user's arguments for Snakemake.
+        is_slurm: Whether trials are Slurm jobs.
+        warnings: What the user should know of it.
+    """
+
+    profile: Profile
+    cores: int | None
+    jobs: int | None
+    n_gpus: int | None
+    extra: tuple[str, ...]
+    is_slurm: bool
+    warnings: tuple[str, ...]
+
+    def call(self, plan: Plan, prefix: str | None) -> list[str]:
+        """Snakemake's command."""
+        return snakemake_call(
+            plan.study_file,
+            plan.spec,
+            self.profile,
+            cores=self.cores,
+            jobs=self.jobs,
+            n_gpus=self.n_gpus,
+            prefix=prefix if self.is_slurm else None,
+            extra=self.extra,
+        )
+
+
+def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, extra: Sequence[str]) -> Place:
+    """Settle where the study runs.
+
+    Raises:
+        UsageError: A trial asks for more GPUs than this machine has.
+    """
+    spec = plan.spec
+    executor = option_in(extra, "--executor", "-e") or profile.executor
+    gpus = spec.resources.get("gpu", 0)
+    asked = int(gpus) if isinstance(gpus, (int, float)) else 0
+    n_gpus = None
+    bounds = []
+    if executor == "local":
+        if cores is None and jobs is None and option_in(extra, "--cores", "-c", "--jobs", "-j") is None:
+            cores = local_cpus()
+        available = cores or jobs
+        if available is not None:
+            bounds.append((available // int(spec.resources.get("threads", 1)), f"--cores {available}"))
+        if asked:
+            found = local_gpus()
+            if asked > found:
+                raise UsageError(
+                    f"{plan.study_file}, resources.gpu: {asked} asked for each trial, and this machine shows {found}.\n"
+                    "  Lower it, or run the study on a cluster: hpo run --profile slurm."
+                )
+            bounds.append((found // asked, f"{plural(found, 'GPU')}"))
+            if "resources" not in profile.settings and option_in(extra, "--resources", "--res") is None:
+                n_gpus = found
+    else:
+        limit: Any = jobs if jobs is not None else option_in(extra, "--jobs", "-j") or profile.settings.get("jobs")
+        if isinstance(limit, int) or (isinstance(limit, str) and limit.isdigit()):
+            bounds.append((int(limit), f"--jobs {limit}"))
+    warnings = []
+    for at_a_time, why in bounds:
+        if at_a_time < spec.budget.parallel:
+            warnings.append(
+                f"budget.parallel is {spec.budget.parallel}, but {why} runs only {max(1, at_a_time)} at a time: the"
+                f" first {spec.budget.parallel} trials are chosen without having seen a result"
+            )
+    return Place(profile, cores, jobs, n_gpus, tuple(extra), executor == "slurm", tuple(warnings))
+
+
+def local_cpus() -> int:
+    """CPUs that this process may use; fewer than the machine has inside an allocation."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def local_gpus() -> int:
+    """GPUs that trials of this machine may use."""
+    from hpo_workflow.runner.gpu_lease import visible_devices
+
+    return len(visible_devices(os.environ))
+
+
+# ---- what the user decides ---------------------------------------------------------------------------------
+def refuse_conflict(folder: StudyFolder, plan: Plan) -> None:
+    """Raise UsageError when finished trials would stop counting and nobody has decided about it."""
+    conflict = identity_conflict(folder, plan)
+    if conflict is not None:
+        from hpo_workflow.study_file.conflict import describe_conflict
+
+        raise UsageError(describe_conflict(folder, plan, conflict))
+
+
+def decide(folder: StudyFolder, plan: Plan, *, keep: bool, fresh: bool, retry_failed: bool) -> None:
+    """Record the user's decisions; an undecided conflict is refused."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if not (keep or fresh):
+        refuse_conflict(folder, plan)
+    else:
+        conflict = identity_conflict(folder, plan)
+        kind = "keep" if keep else "fresh"
+        if conflict is None:
+            say(f"--{kind}: no finished trial differs from the study file; there is nothing to decide")
+        else:
+            others = list(conflict.others)
+            folder.decide({"kind": kind, "identity": plan.identity, "others": others, "when": now})
+            what = "count from now on" if keep else "stay on disk and do not count"
+            say(f"--{kind}: {plural(conflict.n_trials, 'earlier trial')} {what}")
+    if retry_failed:
+        state = folder.state(plan.to_json(), plan.spec)
+        numbers = sorted(number for number, trial in state.finished.items() if trial.state is TrialState.FAILED)
+        if numbers:
+            folder.decide({"kind": "retry_failed", "numbers": numbers, "when": now})
+            say(f"--retry-failed: {plural(len(numbers), 'failed configuration')} will run anew")
+        else:
+            say("--retry-failed: no trial has failed")
+
+
+# ---- the run -----------------------------------------------------------------------------------------------
+class Run:
+    """One call of `hpo run`, from the first start of Snakemake to the last line.
+
+    Attributes:
+        asked: How often the user has asked to stop.
+    """
+
+    def __init__(self, plan: Plan, folder: StudyFolder, session: Session, where: Place, *, quiet: bool) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.session = session
+        self.where = where
+        self.quiet = quiet
+        self.asked = 0
+        self.follower = Follower(folder, plan.to_json())
+        self._n_batches = self.follower.state.n_batches
+        self._process: SnakemakeProcess | None = None
+        terminal = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
+        self._tick_s = TICK_TERMINAL_S if terminal else TICK_S
+        self.progress = LiveProgress(sys.stderr) if terminal else LineProgress(sys.stderr, quiet=quiet)
+
+    def go(self) -> int:
+        """Run until the study has ended or cannot go on; gives the exit code."""
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            os.makedirs(os.path.dirname(self.folder.paths.snakemake_log), exist_ok=True)
+            with open(self.folder.paths.snakemake_log, "wb"):
+                pass  # each call of `hpo run` starts a new log
+            if not self.quiet:
+                self.progress.note(self._opening())
+            for start in range(RESTARTS + 1):
+                code, said = self._start()
+                again = not self.asked and code != 0 and self._worth_another_start(said)
+                if not again or start == RESTARTS:
+                    break
+                self.progress.note(
+                    f"{plural(len(self.follower.state.live), 'trial')} lost their jobs in all attempts; starting again"
+                    f" ({start + 1} of at most {RESTARTS})"
+                )
+        finally:
+            self.progress.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return self._report(code, said)
+
+    def _opening(self) -> str:
+        state = self.follower.state
+        spec = self.plan.spec
+        done = f"{state.n_counted} done already" if state.n_counted else "nothing done yet"
+        total = "trials until it is stopped" if spec.budget.trials is None else plural(spec.budget.trials, "trial")
+        return f"study {spec.study}: {total}, {spec.budget.parallel} at a time; {done} (Snakemake's log: {self._log})"
+
+    @property
+    def _log(self) -> str:
+        return self.folder.paths.snakemake_log
+
+    def _start(self) -> tuple[int, str]:
+        """One Snakemake from start to end; its exit code and what it said."""
+        prefix = jobname_prefix(self.plan.spec.study, self.session.token)
+        queue = SlurmQueue(prefix) if self.where.is_slurm else None
+        environment = {**os.environ, TOKEN: self.session.token}
+        process = SnakemakeProcess(self.where.call(self.plan, prefix), self._log, environment)
+        self._process = process
+        self._hand_over(process.pid)
+        if self.asked:
+            self._act()
+        try:
+            while True:
+                code = process.wait(self._tick_s)
+                if queue is not None:
+                    queue.poll()
+                finished = self.follower.tick()
+                n_running = len(self.follower.running)
+                if self.asked and self._told < self.asked and self._told < 2:
+                    self._told = self.asked
+                    self.progress.note(stopping_text(n_running, self.asked))
+                stopping = stopping_text(n_running, self.asked) if self.asked else ""
+                self.progress.update(self.follower, finished, "" if queue is None else queue.sentence, stopping)
+                if code is not None:
+                    break
+            while finished := self.follower.tick():  # a long line of outcomes is read in pieces
+                self.progress.update(self.follower, finished, "", "")
+        finally:
+            self._process = None
+            if queue is not None:
+                queue.close()
+        self._hand_over(os.getpid())
+        return code, process.said()
+
+    _told = 0
+
+    def _hand_over(self, pid: int) -> None:
+        """Make `pid` the owner of the session: when this process is killed, its Snakemake goes on and is still seen."""
+        current = read_session(self.folder.paths)
+        if current is not None and current.get("token") == self.session.token:
+            owner = {**current, "pid": pid, "started_ticks": start_time_of(pid)}
+            replace(self.folder.paths.session, to_json(owner) + "\n")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.asked = 2 if number == signal.SIGTERM else self.asked + 1
+        self._act()
+
+    def _act(self) -> None:
+        if self._process is None:
+            return
+        if self.asked == 1:
+            self._process.start_nothing_more()
+        else:
+            self._process.stop()
+
+    def _worth_another_start(self, said: str) -> bool:
+        """Whether Snakemake gave up on trials whose jobs were killed, and on nothing else."""
+        state = self.follower.state
+        ending = ending_of(self.folder, state)
+        if ending is not None and not ending.success:
+            return False
+        return failed_rules(said) == {"trial"} and bool(state.live or state.to_emit_again)
+
+    # ---- the last lines ------------------------------------------------------------------------------------
+    def _report(self, code: int, said: str) -> int:
+        state = self.follower.state
+        spec = self.plan.spec
+        ending = ending_of(self.folder, state)
+        best = best_record(self.folder, state)
+        result = [] if best is None else best_lines(spec.objective.metric, best)
+        if code == 0 and best is not None:
+            if len(state.finished) == self.follower.n_before and state.n_batches == self._n_batches:
+                say(f"study {spec.study}: nothing to do, all {plural(state.n_counted, 'trial')} are done")
+            else:
+                say(f"study {spec.study}: {end_sentence(state, ending)}")
+            show(*result)
+            return 0
+        if self.asked:
+            show(*result)
+            say(f"study {spec.study}: stopped; {self._done()}. `hpo run {self.plan.study_file}` goes on.")
+            return INTERRUPTED
+        if (ending is not None and (not ending.success or best is None)) or code == 0:
+            show(*result)
+            say(*failure_lines(self.folder, state, ending))
+            say(f"After mending it: `hpo run {self.plan.study_file} --retry-failed` runs failed configurations anew.")
+            return 1
+        if code < 0:
+            say(f"Snakemake was ended by signal {-code}; {self._done()}. `hpo run {self.plan.study_file}` goes on.")
+            return 1
+        say(f"Snakemake failed (exit code {code}); {self._done()}. From its log, {self._log}:")
+        say(*(f"  | {line}" for line in excerpt(said)))
+        return 2 if code == 2 else 1
+
+    def _done(self) -> str:
+        state = self.follower.state
+        total = "" if state.spec.budget.trials is None else f" of {state.spec.budget.trials}"
+        return f"{state.n_counted}{total} trials are done"

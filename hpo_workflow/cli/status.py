@@ -1,0 +1,131 @@
+"""`hpo status`: how a study stands."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import click
+
+from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, state_counts
+from hpo_workflow.cli.study_argument import OpenStudy, elapsed_s, ending_of, not_run_yet, open_study
+from hpo_workflow.cli.terminal import duration, plural, show
+from hpo_workflow.cli.unfinished import unfinished
+from hpo_workflow.store.session import is_alive, read_session
+from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.study_state import StudyState
+from hpo_workflow.trial import TrialState
+
+EXAMPLES = """\b
+Examples:
+  hpo status study.yaml
+  hpo status results/digits --json
+  watch hpo status study.yaml
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("study")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(study: str, as_json: bool) -> int:
+    """Show how far a study is: finished, running and failed trials, the best so far, who runs it.
+
+    STUDY is the study file or the folder of its results. It only reads and can be called at any time.
+    """
+    opened = open_study(study)
+    if not opened.has_run:
+        if as_json:
+            print(
+                json.dumps({"study": opened.spec.study, "root": opened.folder.root, "state": "not started"}, indent=2)
+            )
+        else:
+            show(not_run_yet(opened))
+        return 0
+    state = opened.state()
+    report = status(opened, state)
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        show(*lines(opened, state, report))
+    return 0
+
+
+def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
+    """The study's standing as JSON values."""
+    folder, spec = opened.folder, opened.spec
+    session = read_session(folder.paths)
+    alive = session is not None and is_alive(session) is not False
+    ending = ending_of(folder, state)
+    open_trials = unfinished(folder, state)
+    if ending is not None and (not state.live or not alive):
+        word = "ended" if ending.success else "failed"
+    elif alive:
+        word = "running"
+    else:
+        word = "stopped"
+    counts = Counter(kind.value for kind in open_trials.values())
+    return {
+        "study": spec.study,
+        "root": folder.root,
+        "state": word,
+        "ending": None if ending is None else {"reason": ending.reason, "sentence": ending.sentence},
+        "n_counted": state.n_counted,
+        "budget": {"trials": spec.budget.trials, "parallel": spec.budget.parallel, "wall_s": spec.budget.wall_s},
+        "n_trials": {**state_counts(state), **dict(sorted(counts.items()))},
+        "failures": state.failures,
+        "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
+        "best": best_record(folder, state),
+        "elapsed_s": round(elapsed_s(folder), 1),
+        "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
+        "not_counted": {
+            "other_identity": sum(len(numbers) for numbers in state.foreign.values()),
+            "outside_the_space": len(state.misfits),
+            "set_aside": len(state.asides),
+        },
+    }
+
+
+def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    folder, spec = opened.folder, opened.spec
+    total = f" of {spec.budget.trials}" if spec.budget.trials is not None else ""
+    if report["state"] == "running":
+        session = report["session"]
+        who = f"running since {session['since']} (process {session['pid']} on {session['host']})"
+    elif report["state"] == "stopped":
+        who = f"stopped; `hpo run {opened.argument}` goes on" if not _is_folder(opened) else "stopped"
+    else:
+        who = f"{report['state']}: {report['ending']['sentence']}"
+    shown = [f"study {spec.study}: {who}"]
+    counts = dict(report["n_trials"])
+    failed = counts.pop("failed", 0)
+    words = [f"{state.n_counted}{total} trials done"] + [f"{count} {name}" for name, count in counts.items()]
+    if failed:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in state.failures.items())
+        words.append(f"{failed} failed ({reasons})")
+    shown.append("; ".join(words) + f"; {duration(report['elapsed_s'])} in all")
+    not_counted = {
+        "of another version of the command, environment or inputs": report["not_counted"]["other_identity"],
+        "outside the present space": report["not_counted"]["outside_the_space"],
+        "set aside to run anew": report["not_counted"]["set_aside"],
+    }
+    shown += [f"not counted: {plural(count, 'trial')} {why}" for why, count in not_counted.items() if count]
+    if report["running"]:
+        shown.append("running now:")
+        shown += [f"  trial {number}: {_log(folder, number)}" for number in report["running"][:10]]
+        if len(report["running"]) > 10:
+            shown.append(f"  and {len(report['running']) - 10} more")
+    if report["best"] is not None:
+        shown += best_lines(spec.objective.metric, report["best"])
+    if report["state"] == "failed":
+        shown += failure_lines(folder, state, ending_of(folder, state))[1:]
+    return shown
+
+
+def _is_folder(opened: OpenStudy) -> bool:
+    return not opened.argument.endswith((".yaml", ".yml"))
+
+
+def _log(folder: StudyFolder, number: int) -> str:
+    return log_path(folder, number)

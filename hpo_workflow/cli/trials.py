@@ -1,0 +1,149 @@
+"""`hpo trials`: all trials of a study, as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import Any
+
+import click
+
+from hpo_workflow.cli.study_argument import not_run_yet, open_study
+from hpo_workflow.cli.terminal import duration, number, say, show, table, value_text
+from hpo_workflow.cli.unfinished import unfinished
+from hpo_workflow.objective import loss_of
+from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.study_state import StudyState
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""A text cell that starts with one of these is a formula to a spreadsheet. Source: OWASP, CSV injection."""
+
+EXAMPLES = """\b
+Examples:
+  hpo trials study.yaml
+  hpo trials study.yaml --sort value
+  hpo trials results/digits --csv > trials.csv
+  hpo trials study.yaml --json | jq '.trials[] | select(.state == "failed")'
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("study")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: a column for each parameter and metric.")
+@click.option(
+    "--json", "as_json", is_flag=True, help='Print JSON: {"trials": [{number, config, state, value, params, ...}]}.'
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["number", "value"]),
+    default="number",
+    show_default=True,
+    help="Order: by number, or by value with the best first.",
+)
+def command(study: str, as_csv: bool, as_json: bool, sort: str) -> int:
+    """List the trials of a study with their states, values and parameters.
+
+    STUDY is the study file or the folder of its results.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json: give one of them.")
+    opened = open_study(study)
+    if not opened.has_run:
+        say(not_run_yet(opened))
+        return 1
+    state = opened.state()
+    rows = trial_rows(opened.folder, state)
+    if sort == "value":
+        direction = state.spec.objective.direction
+
+        def by_value(row: dict[str, Any]) -> tuple[bool, float, int]:
+            value = row["value"]
+            return value is None, 0.0 if value is None else loss_of(value, direction), row["number"]
+
+        rows.sort(key=by_value)
+    if as_json:
+        print(json.dumps({"trials": rows}, indent=2))
+    elif as_csv:
+        write_csv(rows)
+    else:
+        show(*shown(rows, state))
+    return 0
+
+
+def trial_rows(folder: StudyFolder, state: StudyState) -> list[dict[str, Any]]:
+    """Each trial that counts as JSON values, by number. `params` are complete, with constants and derived values."""
+    rows = []
+    open_states = unfinished(folder, state)
+    for number_, emission in sorted(state.emissions.items()):
+        trial = state.finished.get(number_)
+        rows.append(
+            {
+                "number": number_,
+                "config": emission.proposal.config,
+                "state": open_states[number_].value if trial is None else trial.state.value,
+                "value": None if trial is None else trial.value,
+                "params": state.spec.search_space.complete(emission.proposal.params),
+                "metrics": {} if trial is None else dict(trial.metrics),
+                "reason": None if trial is None else trial.reason,
+                "detail": None if trial is None else trial.detail or None,
+                "seconds": None if trial is None else trial.seconds,
+                "max_rss_mb": None if trial is None else trial.max_rss_mb,
+                "batch": emission.batch,
+                "origin": emission.origin,
+                "dir": folder.paths.trial_dir(number_),
+            }
+        )
+    return rows
+
+
+def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:
+    """The rows as a table for a terminal."""
+    names = state.spec.search_space.names()
+    varied = [name for name in names if state.spec.search_space.sampled(name)]
+    header = ["trial", "state", state.spec.objective.metric, "time", *varied]
+    cells = []
+    for row in rows:
+        ended = row["state"] if not row["reason"] else f"{row['state']} ({row['reason']})"
+        took = "-" if row["seconds"] is None else duration(row["seconds"])
+        params = [value_text(row["params"][name]) if name in row["params"] else "" for name in varied]
+        cells.append([str(row["number"]), ended, number(row["value"]), took, *params])
+    return table(header, cells) if cells else ["no trials yet"]
+
+
+def write_csv(rows: list[dict[str, Any]]) -> None:
+    """The rows as CSV on stdout. A text that a spreadsheet would take for a formula gets a `'` in front."""
+    plain = [
+        "number",
+        "config",
+        "state",
+        "value",
+        "reason",
+        "detail",
+        "seconds",
+        "max_rss_mb",
+        "batch",
+        "origin",
+        "dir",
+    ]
+    params = sorted({name for row in rows for name in row["params"]})
+    metrics = sorted({name for row in rows for name in row["metrics"]})
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(cell(name) for name in [*plain, *(f"param.{n}" for n in params), *(f"metric.{n}" for n in metrics)])
+    for row in rows:
+        values = [row[name] for name in plain]
+        values += [row["params"].get(name) for name in params]
+        values += [row["metrics"].get(name) for name in metrics]
+        writer.writerow(cell(value) for value in values)
+
+
+def cell(value: Any) -> str:
+    """A value as a CSV cell that no spreadsheet runs."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
