@@ -12,6 +12,17 @@ from tests.machine import need, required
 
 SKIPPED = "Skipped: "
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the expected texts of tests")
+
+
+@pytest.fixture(scope="session")
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether tests with an expected text write what they see instead of comparing."""
+    return bool(request.config.getoption("--update-golden"))
+
+
 AnyReport = TypeVar("AnyReport", pytest.TestReport, pytest.CollectReport)
 
 

@@ -80,9 +80,8 @@ def default_inputs(
             if program and not _is_below(full, base_dir):
                 continue
             if os.path.getsize(full) > LARGEST_DEFAULT_INPUT:
-                warnings.append(
-                    f"{path} is larger than 50 MB and its content is not compared. List it in needs: (as data) or in inputs:."
-                )
+                said = f"{path} is larger than 50 MB and its content is not compared."
+                warnings.append(f"{said} List it in needs: (as data) or in inputs:.")
                 continue
             found[path] = None
     return list(found), warnings

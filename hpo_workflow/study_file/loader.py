@@ -1,8 +1,8 @@
 """A study file as a StudySpec, or all its faults in one report.
 
-`load_study` reads a file, `load_mapping` the `config:` of a Snakemake module. Both run the same checks in the same order: the
-YAML, the schema, then what no schema can say. A section with faults is left out of the later checks, so that one
-mistake is reported once.
+`load_study` reads a file, `load_mapping` the `config:` of a Snakemake module. Both run the same checks in the same
+order: the YAML, the schema, then what no schema can say. A section with faults is left out of the later checks, so that
+one mistake is reported once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 
 from hpo_workflow.errors import ConfigError, Fault
+from hpo_workflow.samplers import check_settings
 from hpo_workflow.space import SearchSpace, read_space
 from hpo_workflow.spec import Budget, Define, Limits, MetricSettings, Objective, StudySpec, Template, digest_of
 from hpo_workflow.study_file import identity, yaml_reader
@@ -25,7 +26,7 @@ from hpo_workflow.study_file.sentences import fault_of, shown
 from hpo_workflow.study_file.yaml_reader import Document, Path, dotted
 from hpo_workflow.template import check_template
 from hpo_workflow.template.file_formats import format_of
-from hpo_workflow.template.placeholders import nearest
+from hpo_workflow.template.placeholders import NAME, nearest
 from hpo_workflow.template.rendering import read_command
 
 LARGEST_TEMPLATE = 1_000_000
@@ -97,8 +98,8 @@ def load_mapping(
 ) -> LoadedStudy:
     """Read a study from a mapping, such as the `config:` of a Snakemake module.
 
-    Snakemake reads `1e-4` as text, so text that reads as a number is accepted where a number is required, and refused as
-    a choice, where nobody can know what was meant.
+    Snakemake reads `1e-4` as text, so text that reads as a number is accepted where a number is required, and refused
+    as a choice, where nobody can know what was meant.
 
     Args:
         mapping: What a study file would say.
@@ -130,6 +131,8 @@ class _Loader:
             raise ConfigError(file, [Fault("", f"the file holds {shown(value)} instead of keys and values.", cure)])
         self.given: dict[str, Any] = value
         self.space: SearchSpace | None = None
+        self.misspelled: set[Path] = set()
+        """Keys of the top level for which another word is in the file."""
 
     # ---- faults ----------------------------------------------------------------------------------
     def fault(self, path: Path, problem: str, cure: str = "") -> None:
@@ -224,7 +227,9 @@ class _Loader:
         self.check_space()
         setup = self.value("setup") if self.is_good("setup") else ""
         if self.is_good("pass") and command is not None:
-            names = tuple(self.given["space"]) if isinstance(self.given.get("space"), dict) else ()
+            space = self.given.get("space")
+            names = tuple(space) if isinstance(space, dict) else ()
+            names = tuple(name for name in names if re.fullmatch(NAME, name))
             if names:
                 for fault in check_template(
                     command,
@@ -295,25 +300,16 @@ class _Loader:
         checker.checks("size", raises=ValueError)(lambda value: bool(bytes_of(value)))
         checker.checks("regex-of-ours", raises=(ValueError, re.error, OverflowError, RecursionError))(_is_regex)
         validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
-        for error in validator.iter_errors(self.given):
-            for path, fault in fault_of(error, self.document):
-                place: Path = path
-                if path not in self.document.places:
-                    place = path[:-1]
-                if self.is_known(path):
-                    continue
-                self.faults.append((place, fault))
-                self.bad_keys.add(path)
-
-    @property
-    def bad_keys(self) -> set[Path]:
-        if not hasattr(self, "_bad_keys"):
-            self._bad_keys: set[Path] = set()
-        return self._bad_keys
-
-    def is_known(self, path: Path) -> bool:
-        """Whether a fault is already reported for exactly this place."""
-        return path in self.bad_keys or any(at == path for at, _ in self.document.faults)
+        found = [entry for error in validator.iter_errors(self.given) for entry in fault_of(error, self.document)]
+        known = {path for path, _ in self.document.faults}
+        meant = {(*path[:-1], key) for path, fault in found for key in re.findall(r"^Write (\w+)[:.]", fault.cure)}
+        for path, fault in found:
+            is_missing = path not in self.document.places
+            if path in known or (is_missing and path in meant):
+                continue
+            known.add(path)
+            self.faults.append((path[:-1] if is_missing else path, fault))
+        self.misspelled = {path[:1] for path in meant}
 
     # ---- sections ----------------------------------------------------------------------------------
     def check_objective(self) -> None:
@@ -395,17 +391,17 @@ class _Loader:
         for key in ("command", "setup"):
             place = self.document.place((key,))
             if key in self.given and place.comment and not place.style:
-                cure = f"Write it as a block, or remove the comment:\n{key}: >-\n  {place.source} {place.comment}"
-                if key == "setup":
-                    cure = "Remove the comment, or put the text in quotes."
-                else:
-                    cure = "If it belongs to the command, put the command in quotes; if it is a comment, give it a line of its own."
+                cure = (
+                    "If it belongs to the command, put the command in quotes; if it is a comment, give it a line of its"
+                )
+                cure += " own."
                 self.fault((key,), f"YAML ends the value at ` #`: `{place.comment[:60]}` is not part of it.", cure)
         comments = read_command(command).comments
         if comments and "\n" not in command.strip() and self.document.place(("command",)).style in ("", ">"):
             problem = f"the lines are folded into one, so `{comments[0][:60]}` is a comment to its end."
             cure = "Remove the comment, or write `command: |` with a \\ at the end of each line that continues."
             self.fault(("command",), problem, cure)
+            return None
         return command.strip("\n")
 
     def text(self, path: Path, value: Any) -> str:
@@ -433,7 +429,9 @@ class _Loader:
             elif name in passed:
                 self.fault(path, "is also in pass_env:.", "Keep one of them.")
             elif _SECRET.search(name.upper()) and text and "${hpo." not in text:
-                cure = f"Write `pass_env: [{name}]` and set it in the environment of the run; its value is never recorded then."
+                cure = (
+                    f"Write `pass_env: [{name}]` and set it where the run is started; then its value is never recorded."
+                )
                 self.fault(path, "looks like a secret, and all of env: is recorded.", cure)
             elif "\0" in text:
                 self.fault(path, "contains a NUL character.", "Remove it.")
@@ -444,7 +442,7 @@ class _Loader:
                     )
                 env[name] = text
         for index, name in enumerate(passed):
-            if isinstance(name, str) and name.startswith("HPO_") and self.is_good("pass_env"):
+            if isinstance(name, str) and name.startswith("HPO_") and self.is_good("pass_env", index):
                 self.fault(("pass_env", index), f"{name} is set by hpo_workflow.", "Remove it.")
         return env
 
@@ -528,20 +526,15 @@ class _Loader:
         if settings["name"] in LATER_SAMPLERS:
             self.fault(path, f"the sampler {settings['name']} is not in this version.", "Write `sampler: auto`.")
         else:
-            try:
-                from hpo_workflow.samplers import check_settings
-            except ImportError:
-                return dict(settings)
-            for fault in check_settings(settings, self.space):
+            known = {name: value for name, value in settings.items() if not name.startswith("x-")}
+            for fault in check_settings(known, self.space or SearchSpace(())):
                 self.add(fault)
         return dict(settings)
 
     def read_budget(self, sampler: Mapping[str, Any]) -> Budget | None:
-        if not self.is_good("budget") and not isinstance(self.given.get("budget"), dict):
-            return None
         trials = self.get("budget", "trials")
         size = None
-        if trials is None and isinstance(self.given.get("budget", {}), dict) and self.is_good("budget"):
+        if trials is None and self.is_good("budget") and ("budget",) not in self.misspelled:
             if sampler.get("name") == "grid":
                 size = self.space.grid_size() if self.space is not None else 1
             if size is None:
@@ -549,7 +542,8 @@ class _Loader:
                 if sampler.get("name") == "grid":
                     problem = "is missing, and the grid of this space is not finite."
                 cure = "Give the number of configurations to try, for example `trials: 64`."
-                self.faults.append((("budget",), Fault("budget.trials", problem, cure)))
+                place: Path = ("budget",) if "budget" in self.given else ()
+                self.faults.append((place, Fault("budget.trials", problem, cure)))
         if not self.is_good("budget"):
             return None
         limit = trials if trials is not None else size
@@ -656,11 +650,10 @@ def _with_numbers(value: Any, schema: Any) -> Any:
         return {key: _with_numbers(item, known.get(key, other)) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_numbers(item, schema.get("items")) for item in value]
-    if isinstance(value, str) and ("string" not in kinds or kinds == ["string", "number", "boolean"]):
+    if isinstance(value, str) and "string" not in kinds:
         if {"number", "integer"} & set(kinds) or schema.get("const") == 1:
-            if "string" not in kinds:
-                return _as_number(value)
-        if kinds == ["boolean"] and value.lower() in ("true", "false"):
+            return _as_number(value)
+        if "boolean" in kinds and value.lower() in ("true", "false"):
             return value.lower() == "true"
     return value
 

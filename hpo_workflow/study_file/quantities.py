@@ -6,11 +6,12 @@ import re
 
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _BYTES = {
-    **{unit: 10**power for power, units in ((0, ("B",)), (3, ("kB", "KB", "k", "K"))) for unit in units},
-    **{unit: 10**6 for unit in ("MB", "M")},
-    **{unit: 10**9 for unit in ("GB", "G")},
-    **{unit: 10**12 for unit in ("TB", "T")},
-    **{unit: 2**power for unit, power in (("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40))},
+    "B": 1,
+    **dict.fromkeys(("kB", "KB", "k", "K"), 10**3),
+    **dict.fromkeys(("MB", "M"), 10**6),
+    **dict.fromkeys(("GB", "G"), 10**9),
+    **dict.fromkeys(("TB", "T"), 10**12),
+    **{"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40},
 }
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]+)\s*")
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)")

@@ -56,7 +56,8 @@ _PARAMETER: dict[str, Any] = {
         "points": {
             "type": "integer",
             "minimum": 1,
-            "description": "How many values a grid takes from the range; evenly spaced, on the logarithmic scale with `log`.",
+            "description": "How many values a grid takes from the range; evenly spaced, on the logarithmic scale "
+            "with `log`.",
         },
         "choices": {"type": "array", "minItems": 1, "items": {"type": SCALAR}, "description": "The possible values."},
         "ordered": {
@@ -65,7 +66,8 @@ _PARAMETER: dict[str, Any] = {
         },
         "when": {
             "type": "object",
-            "description": "The parameter exists only where this holds: for each parent a value, a list (any of them) or "
+            "description": "The parameter exists only where this holds: for each parent a value, a list (any of "
+            "them) or "
             "bounds `{ge, gt, le, lt}`; all parents must agree, and an inactive parent means inactive.",
         },
         "fallback": {
@@ -74,7 +76,8 @@ _PARAMETER: dict[str, Any] = {
         },
         "expr": {
             "type": "string",
-            "description": "A derived value: arithmetic on other parameters (`lr * batch / 64`), computed and never sampled.",
+            "description": "A derived value: arithmetic on other parameters (`lr * batch / 64`), computed and "
+            "never sampled.",
         },
         "prior": _later("Where good values are expected."),
         "dist": _later("Another distribution than the uniform one."),
@@ -86,7 +89,7 @@ SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Study file of hpo_workflow",
     "type": "object",
-    "required": ["study", "command", "space", "objective", "budget"],
+    "required": ["study", "command", "space", "objective"],
     "additionalProperties": False,
     "patternProperties": {"^x-": {"description": "Ignored: for anchors and for your own notes."}},
     "properties": {
@@ -99,7 +102,8 @@ SCHEMA: dict[str, Any] = {
             "type": "string",
             "pattern": STUDY_NAME,
             "examples": ["digits"],
-            "description": "Name of the study: letters, digits and `.`, `_`, `-`, at most 64, the first a letter or digit.",
+            "description": "Name of the study: letters, digits and `.`, `_`, `-`, at most 64, the first a letter "
+            "or digit.",
         },
         "description": {"type": "string", "default": "", "description": "What the study is about, for people."},
         "seed": {
@@ -113,13 +117,15 @@ SCHEMA: dict[str, Any] = {
             "type": "string",
             "minLength": 1,
             "default": "results",
-            "description": "The study lives in the folder `outdir/study`, below the directory where the run is started.",
+            "description": "The study lives in the folder `outdir/study`, below the directory where the run is "
+            "started.",
         },
         "cache": {
             "type": ["string", "null"],
             "minLength": 1,
             "default": None,
-            "description": "A folder of results that studies share: a trial that another study has run already costs nothing.",
+            "description": "A folder of results that studies share: a trial that another study has run already "
+            "costs nothing.",
         },
         "command": {
             "type": ["string", "array"],
@@ -143,7 +149,8 @@ SCHEMA: dict[str, Any] = {
             "type": "string",
             "default": "",
             "examples": ["module load cuda/12.4"],
-            "description": "Shell text that runs first, in the same shell. It is recorded and is not part of the identity: "
+            "description": "Shell text that runs first, in the same shell. It is recorded and is not part of the "
+            "identity: "
             "changing it runs nothing again.",
         },
         "env": {
@@ -166,7 +173,8 @@ SCHEMA: dict[str, Any] = {
             "type": "array",
             "default": [],
             "items": {"enum": ["env", "file"]},
-            "description": "How else the program reads its parameters, so that they count as used: from `HPO_PARAM_*` (`env`) "
+            "description": "How else the program reads its parameters, so that they count as used: from "
+            "`HPO_PARAM_*` (`env`) "
             "or from the JSON file `HPO_PARAMS_FILE` (`file`).",
         },
         "templates": {
@@ -183,7 +191,8 @@ SCHEMA: dict[str, Any] = {
                     "to": {
                         "type": "string",
                         "minLength": 1,
-                        "description": "Its name in the trial's directory; by default that of the source without `.in`.",
+                        "description": "Its name in the trial's directory; by default that of the source without "
+                        "`.in`.",
                     },
                     "format": {
                         "enum": list(FORMATS),
@@ -192,13 +201,15 @@ SCHEMA: dict[str, Any] = {
                 },
             },
             "examples": [{"cfg": "conf/base.yaml.in"}],
-            "description": "Files that are rendered once for each trial. `${trial.file.NAME}` is the path of the result.",
+            "description": "Files that are rendered once for each trial. `${trial.file.NAME}` is the path of the "
+            "result.",
         },
         "inputs": {
             "type": "array",
             "items": {"type": "string", "minLength": 1},
             "examples": [["train.py", "src/**/*.py"]],
-            "description": "Files whose content is part of the identity, as paths or patterns (`*`, `**`). By default the files "
+            "description": "Files whose content is part of the identity, as paths or patterns (`*`, `**`). By "
+            "default the files "
             "that are named as words in the command.",
         },
         "needs": {
@@ -206,7 +217,8 @@ SCHEMA: dict[str, Any] = {
             "default": [],
             "items": {"type": "string", "minLength": 1},
             "examples": [["data/digits.npz"]],
-            "description": "Files that must exist before a trial starts. Snakemake can make them; their content is not compared.",
+            "description": "Files that must exist before a trial starts. Snakemake can make them; their content "
+            "is not compared.",
         },
         "space": {
             "type": "object",
@@ -241,7 +253,8 @@ SCHEMA: dict[str, Any] = {
                 },
                 "target": {
                     "type": "number",
-                    "description": "The study ends when a complete trial reaches it; with `reduce: best` also a running one.",
+                    "description": "The study ends when a complete trial reaches it; with `reduce: best` also a "
+                    "running one.",
                 },
                 "on_target": {
                     "enum": ["cancel", "finish"],
@@ -290,7 +303,8 @@ SCHEMA: dict[str, Any] = {
                                 "type": "string",
                                 "minLength": 1,
                                 "format": "regex-of-ours",
-                                "description": "The number in the group `value` of this regular expression, or in its only group.",
+                                "description": "The number in the group `value` of this regular expression, or "
+                                "in its only group.",
                             },
                             "lines": {
                                 "type": "string",
@@ -312,7 +326,8 @@ SCHEMA: dict[str, Any] = {
                 "name": {
                     "type": "string",
                     "examples": list(SAMPLERS),
-                    "description": "`auto`, `tpe` (Parzen estimators), `gp` (Gaussian process), `random`, `grid` or `sobol`.",
+                    "description": "`auto`, `tpe` (Parzen estimators), `gp` (Gaussian process), `random`, `grid` "
+                    "or `sobol`.",
                 }
             },
             "examples": ["tpe"],
@@ -321,7 +336,8 @@ SCHEMA: dict[str, Any] = {
         "refill": {
             "enum": ["rolling", "rounds"],
             "default": "rolling",
-            "description": "`rolling`: the next trial starts when a slot frees. `rounds`: all start when all have ended.",
+            "description": "`rolling`: the next trial starts when a slot frees. `rounds`: all start when all "
+            "have ended.",
         },
         "budget": {
             "type": "object",
@@ -340,12 +356,14 @@ SCHEMA: dict[str, Any] = {
                     "type": "integer",
                     "minimum": 1,
                     "maximum": 10**4,
-                    "description": "How many trials are under way at once. By default 8, or `trials` where that is less.",
+                    "description": "How many trials are under way at once. By default 8, or `trials` where that "
+                    "is less.",
                 },
                 "failures": {
                     "type": "integer",
                     "minimum": 1,
-                    "description": "The study stops after this many failed trials. By default when the first 5 all fail, or more "
+                    "description": "The study stops after this many failed trials. By default when the first 5 "
+                    "all fail, or more "
                     "than half of the last 20.",
                 },
                 "wall": {
@@ -371,7 +389,8 @@ SCHEMA: dict[str, Any] = {
                 "runtime": {
                     **_DURATION,
                     "examples": ["12h"],
-                    "description": "The longest time that one attempt may take; a plain number counts minutes, as in Snakemake.",
+                    "description": "The longest time that one attempt may take; a plain number counts minutes, "
+                    "as in Snakemake.",
                 },
                 "gpus": _instead("gpu", "Write `gpu`."),
                 "nvidia_gpu": _instead("gpu", "Write `gpu`."),

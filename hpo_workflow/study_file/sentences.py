@@ -10,7 +10,6 @@ from typing import Any
 import jsonschema
 
 from hpo_workflow.errors import Fault
-from hpo_workflow.study_file.quantities import bytes_of, seconds_of
 from hpo_workflow.study_file.yaml_reader import Document, Path, dotted
 from hpo_workflow.template.placeholders import nearest
 
@@ -80,18 +79,22 @@ def fault_of(error: jsonschema.ValidationError, document: Document) -> Iterator[
     """The faults that one error of jsonschema stands for, each with the path that it belongs to."""
     path: Path = tuple(error.absolute_path)
     word = error.validator
-    if word == "required":
-        for key in error.validator_value:
-            if key not in error.instance and error.message.startswith(f"{key!r} "):
-                node = error.schema.get("properties", {}).get(key, {})
+    schema: Any = error.schema
+    wanted: Any = error.validator_value
+    instance: Any = error.instance
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    if "propertyNames" in error.absolute_schema_path:
+        yield from _bad_name(path, error)
+    elif word == "required":
+        for key in wanted:
+            if key not in instance and error.message.startswith(f"{key!r} "):
+                node = properties.get(key, {})
                 yield _fault((*path, key), "is missing.", _give(key, node))
     elif word == "additionalProperties":
-        known = [name for name, node in error.schema.get("properties", {}).items() if "not" not in node]
-        for key in error.instance:
-            if key not in error.schema.get("properties", {}) and not _is_note(key, error.schema):
+        known = [name for name, node in properties.items() if "not" not in node]
+        for key in instance:
+            if key not in properties and not _is_note(key, schema):
                 yield _fault((*path, key), "this key is not known.", _known_key(path, key, known))
-    elif word == "propertyNames":
-        yield from _bad_name(path, error)
     else:
         problem, cure = _value_problem(path, error, document)
         yield _fault(path, problem, cure)
@@ -159,8 +162,10 @@ def _bad_name(path: Path, error: jsonschema.ValidationError) -> Iterator[tuple[P
 
 
 def _value_problem(path: Path, error: jsonschema.ValidationError, document: Document) -> tuple[str, str]:
-    value, word, wanted = error.instance, error.validator, error.validator_value
-    node: Mapping[str, Any] = error.schema
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
+    node: Mapping[str, Any] = schema
+    value, word = error.instance, error.validator
     if word == "not":
         if "instead" in node:
             return "this key is not known.", f"Write {node['instead']}:."
@@ -174,7 +179,7 @@ def _value_problem(path: Path, error: jsonschema.ValidationError, document: Docu
     if word in ("minItems", "minLength", "minProperties"):
         return "is empty.", _give_value(path, node)
     if word == "format":
-        return _format_problem(value, str(wanted), path, error)
+        return _format_problem(value, str(wanted), error)
     bounds = {
         "minimum": f"{wanted} or more",
         "maximum": f"{wanted} or less",
@@ -197,6 +202,9 @@ def _type_problem(path: Path, value: Any, node: Mapping[str, Any], document: Doc
             word = "true" if text.lower() in ("yes", "on", "y") else "false"
             return f"{text} is text in YAML 1.2.", f"Write {word}."
         return f"{text} is text in YAML 1.2, {trap} only in YAML 1.1.", f"Give {wanted}."
+    if kinds == ["string"] and isinstance(value, (bool, int, float)):
+        written = document.place(path).source or shown(value)
+        return f"{written} is not text.", f'Write "{written}" in quotes for text.'
     if value is None:
         return "has no value.", f"Give {wanted}{_example(path, node)}, or remove the key."
     if isinstance(value, str) and kinds == ["integer"] and re.fullmatch(r"\d+", value):
@@ -207,8 +215,7 @@ def _type_problem(path: Path, value: Any, node: Mapping[str, Any], document: Doc
         return "is a list.", f"Give a mapping: `key: value` lines without dashes{_example(path, node)}."
     if kinds == ["array"] and isinstance(value, str):
         return f"{shown(value)} is text, not a list.", f"Write `[{value}]`." if len(value) < 40 else "Give a list."
-    verb = "is" if not isinstance(value, (dict, list)) else "is"
-    return f"{shown(value)} {verb} not {wanted}.", f"Give {wanted}{_example(path, node)}."
+    return f"{shown(value)} is not {wanted}.", f"Give {wanted}{_example(path, node)}."
 
 
 def _example(path: Path, node: Mapping[str, Any]) -> str:
@@ -262,12 +269,9 @@ def _pattern_problem(path: Path, value: Any) -> tuple[str, str]:
     )
 
 
-def _format_problem(value: Any, form: str, path: Path, error: jsonschema.ValidationError) -> tuple[str, str]:
+def _format_problem(value: Any, form: str, error: jsonschema.ValidationError) -> tuple[str, str]:
     if form in ("duration", "size"):
-        try:
-            (seconds_of if form == "duration" else bytes_of)(value)
-        except ValueError as reason:
-            return f"{shown(value)} is not a {'time' if form == 'duration' else 'size'}.", str(reason)
+        return f"{shown(value)} is not a {'time' if form == 'duration' else 'size'}.", str(error.cause)
     reason = f"{error.cause}".rstrip(".")
     cure = "Patterns are Python's; in YAML put them in single quotes, where a backslash is only a backslash."
     return f"{shown(value)} is not a regular expression: {reason}.", cure

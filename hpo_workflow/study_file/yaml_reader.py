@@ -15,13 +15,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Union
+from typing import Any, NoReturn
 
 import yaml
 
 from hpo_workflow.errors import ConfigError, Fault
 
-Path = tuple[Union[str, int], ...]
+Path = tuple[str | int, ...]
 """Where a value is: keys and indexes from the top."""
 
 LARGEST_FILE = 256_000
@@ -122,6 +122,16 @@ def _decoded(data: bytes | str, file: str) -> str:
         raise ConfigError(file, [Fault("", f"line {line} is not UTF-8 text.", "Save the file as UTF-8.")]) from None
 
 
+def line_of(event: yaml.Event) -> int:
+    """The line of an event, from 1."""
+    return event.start_mark.line + 1 if event.start_mark is not None else 1
+
+
+def column_of(event: yaml.Event) -> int:
+    """The column of an event, from 1."""
+    return event.start_mark.column + 1 if event.start_mark is not None else 1
+
+
 class _Builder:
     """Builds a document from the parser's events."""
 
@@ -151,7 +161,7 @@ class _Builder:
         next(self.events)
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            line = event.start_mark.line + 1
+            line = line_of(event)
             self.stop(
                 f"a second document starts in line {line}.", "Give one study in one file, without `---` in between."
             )
@@ -159,7 +169,7 @@ class _Builder:
 
     def node(self, event: yaml.Event, path: Path, depth: int) -> tuple[Any, int]:
         """The value that starts with `event`, and how deep it is."""
-        line = event.start_mark.line + 1
+        line = line_of(event)
         self.count(1)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, path, depth)
@@ -171,8 +181,9 @@ class _Builder:
         before = self.n_values
         tag = getattr(event, "tag", None)
         if tag:
-            self.fault(path, f"the tag {tag[:60]} in line {line} is not read.", "Write the value without a tag.")
-        self.found.places[path] = Place(line, event.start_mark.column + 1)
+            shown = tag.replace("tag:yaml.org,2002:", "!!")[:60]
+            self.fault(path, f"the tag {shown} in line {line} is not read.", "Write the value without a tag.")
+        self.found.places[path] = Place(line, column_of(event))
         value: Any
         inner = 0
         if isinstance(event, yaml.ScalarEvent):
@@ -196,7 +207,7 @@ class _Builder:
             self.stop(f"the file holds more than {MOST_VALUES} values, its aliases written out.", "Give fewer.")
 
     def alias(self, event: yaml.AliasEvent, path: Path, depth: int) -> tuple[Any, int]:
-        line = event.start_mark.line + 1
+        line = line_of(event)
         if event.anchor in self.open_anchors:
             self.stop(f"the alias *{event.anchor} in line {line} contains itself.", "Write the value out.")
         if event.anchor not in self.anchors:
@@ -208,7 +219,7 @@ class _Builder:
             self.stop(
                 f"line {line} nests deeper than {DEEPEST} levels.", "No study needs that; write less into aliases."
             )
-        self.found.places[path] = Place(line, event.start_mark.column + 1)
+        self.found.places[path] = Place(line, column_of(event))
         return value, inner
 
     def mapping(self, path: Path, depth: int) -> tuple[dict[str, Any], int]:
@@ -216,7 +227,7 @@ class _Builder:
         first_lines: dict[str, int] = {}
         inner = 0
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-            line = event.start_mark.line + 1
+            line = line_of(event)
             if not isinstance(event, yaml.ScalarEvent):
                 self.stop(
                     f"the key in line {line} is not text.",
@@ -232,7 +243,7 @@ class _Builder:
             if key in value:
                 problem = f"is given twice, in line {first_lines[key]} and in line {line}."
                 self.fault((*path, key), problem, "Keep one of them.", (*path, f"{key} "))
-                self.found.places[(*path, f"{key} ")] = Place(line, event.start_mark.column + 1)
+                self.found.places[(*path, f"{key} ")] = Place(line, column_of(event))
                 kept = self.found.places[(*path, key)]
                 self.node(item, (*path, key), depth + 1)
                 self.found.places[(*path, key)] = kept
@@ -247,13 +258,14 @@ class _Builder:
 
     def scalar(self, event: yaml.ScalarEvent, path: Path) -> Any:
         text = event.value
-        line = event.start_mark.line + 1
+        line = line_of(event)
         style = event.style or ""
         comment = ""
-        if style not in ("|", ">") and event.end_mark.line < len(self.lines):
-            rest = self.lines[event.end_mark.line][event.end_mark.column :]
+        end = event.end_mark
+        if style not in ("|", ">") and end is not None and end.line < len(self.lines):
+            rest = self.lines[end.line][end.column :]
             comment = rest.strip() if re.match(r"\s+#", rest) else ""
-        self.found.places[path] = Place(line, event.start_mark.column + 1, style, text, comment)
+        self.found.places[path] = Place(line, column_of(event), style, text, comment)
         if style:
             return text
         if _NULL.fullmatch(text):
@@ -298,6 +310,8 @@ class _Builder:
 def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> Fault:
     """What the scanner or parser stumbled over, as one sentence with its cure."""
     mark = error.problem_mark or error.context_mark
+    if "quoted scalar" in (error.context or "") and "end of stream" in (error.problem or ""):
+        mark = error.context_mark
     lines = text.splitlines()
     number = mark.line if mark is not None else 0
     column = mark.column if mark is not None else 0
@@ -325,8 +339,8 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"mapping values are not allowed",
-        "a second `: ` stands in one line.",
-        "Put the text in quotes, or below the key as a block:\n  key: >-\n    text: with a colon",
+        "a `: ` stands in the middle of a value.",
+        "Put the text in quotes or, if the line is a key of its own, indent it like its neighbours.",
     ),
     (
         r"found character '(?P<char>[@`%])' that cannot start",

@@ -16,10 +16,11 @@ from hpo_workflow.template.values import formatted, problem_of, text_of
 from hpo_workflow.trial import Value
 
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./+-]*")
-_NOT_PROGRAMS = frozenset(
-    "eval exec command builtin source . trap alias let declare typeset local unset read set shift if then else elif fi "
-    "for while until do done case esac select function time in coproc".split()
-)
+_NOT_PROGRAMS = {"eval", "exec", "command", "builtin", "source", ".", "trap", "alias"}
+_NOT_PROGRAMS |= {"let", "declare", "typeset", "local", "unset", "read", "set", "shift"}
+_NOT_PROGRAMS |= {"if", "then", "else", "elif", "fi", "for", "while", "until"}
+_NOT_PROGRAMS |= {"do", "done", "case", "esac", "select", "function", "time", "in"}
+_NOT_PROGRAMS |= {"coproc"}
 
 
 def check_template(
@@ -89,9 +90,12 @@ class _Checker:
                 in_word = [other for other in word.placeholders if isinstance(other, Hpo)] if word else [item]
                 self._parameter("command", item, in_word)
                 if item.text and re.search(r"[^\w@%+=:,./-]", item.text):
-                    cure = "Write one placeholder for each word, such as ${hpo.amp?--amp} ${hpo.amp?--level=2}."
+                    cure = (
+                        f"Write one placeholder for each word: ${{hpo.{item.name}?--one}} ${{hpo.{item.name}?--two=2}}."
+                    )
                     self.faults.append(Fault("command", f"`{item.source}`: its text is not one plain word.", cure))
-                if word is not None and word.role == "program" and not item.text:
+                is_option = word is not None and word.prefix.startswith("-")
+                if word is not None and word.role == "program" and not item.optional and not is_option:
                     self._program("command", item, word)
             elif isinstance(item, Fact):
                 self._fact("command", item)
@@ -169,6 +173,7 @@ class _Checker:
         """Check a parameter's name, its presence and its format; `together` is what is left out with it."""
         if item.name not in self.known:
             guess = nearest(item.name, self.known)
+            self.used.update([guess] if guess else [])
             listed = ", ".join(self.known[:20]) + (", ..." if len(self.known) > 20 else "")
             cure = f"Write ${{hpo.{guess}}}, or add {item.name} to space:." if guess else f"Parameters are {listed}."
             self.faults.append(Fault(key, f"`{item.source}`: no parameter is called {item.name}.", cure))
@@ -176,30 +181,38 @@ class _Checker:
         self.used.add(item.name)
         if self.space is None:
             return False
-        is_covered = any(other.name == item.name and other.optional and not other.text for other in together)
-        if self.space.is_conditional(item.name) and not item.optional and not is_covered:
-            if self.space.fallback(item.name) is None:
-                problem = f"`{item.source}`: {item.name} has no value where its condition does not hold."
-                left_out = f"${{hpo.{item.name}{':' + item.format if item.format else ''}?}}"
-                cure = f"Write {left_out} to leave the whole word out there"
-                cure += f", or give {item.name} a fallback: in space:."
-                if item.name in self.space.derived:
-                    cure = f"Write {left_out} to leave the whole word out there, or give the parameters in its expr: no condition."
-                self.faults.append(Fault(key, problem, cure))
+        is_covered = any(other.name == item.name and other.optional for other in together)
+        if not is_covered and self.space.is_conditional(item.name) and self.space.fallback(item.name) is None:
+            problem = f"`{item.source}`: {item.name} has no value where its condition does not hold."
+            left_out = f"${{hpo.{item.name}{':' + item.format if item.format else ''}?}}"
+            other_cure = f"give {item.name} a fallback: in space:"
+            if item.name in self.space.derived:
+                other_cure = "give the parameters in its expr: no condition"
+            cure = f"Write {left_out} to leave {self._unit(key)} out there, or {other_cure}."
+            self.faults.append(Fault(key, problem, cure))
         return self._format(key, item)
 
+    @staticmethod
+    def _unit(key: str) -> str:
+        """What an optional placeholder leaves out."""
+        if key == "command":
+            return "the whole word"
+        if key.startswith("command"):
+            return "the whole argument"
+        return "the variable" if key.startswith("env") else "the whole line"
+
     def _format(self, key: str, item: Hpo) -> bool:
-        if not item.format:
+        if not item.format or self.space is None:
             return True
         for value, text in self._possible(item.name):
             try:
-                if item.name in self.space.derived if self.space else False:
+                if item.name in self.space.derived:
                     format(0.5, item.format)
                     format(1, item.format)
                 formatted(value, text, item.format)
             except (ValueError, TypeError):
                 kind = "text" if isinstance(value, str) else f"a {type(value).__name__}"
-                cure = "Write ${hpo.%s}, or a format that fits, such as :.0f for a number without decimals." % item.name
+                cure = f"Write ${{hpo.{item.name}}}, or a format that fits, such as :.0f for a number without decimals."
                 problem = f"`{item.source}`: {item.format} is not a format for {kind} such as {text!r}."
                 self.faults.append(Fault(key, problem, cure))
                 return False

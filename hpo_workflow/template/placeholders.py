@@ -2,7 +2,7 @@
 
     ${hpo.NAME}  ${hpo.NAME:FMT}            the value of a parameter, optionally in a Python format such as `.3e`
     ${hpo.NAME?}  ${hpo.NAME:FMT?}          the same; where the parameter is inactive, what contains it is left out
-    ${hpo.NAME?TEXT}                        TEXT where the parameter is true or active, else what contains it is left out
+    ${hpo.NAME?TEXT}                        TEXT where the parameter is true or active, else left out likewise
     ${trial.FACT}  ${trial.file.NAME}       a fact of the trial, known when it starts
     ${study.name}                           the study
     $${hpo.x}                               the text `${hpo.x}` itself
@@ -17,7 +17,6 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Union
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
 """What a parameter may be called; dots are for hydra-style names (`model.lr`)."""
@@ -36,7 +35,7 @@ _START = re.compile(r"\$?\$\{(hpo(?=[.}:?])|trial(?=\.)|study(?=\.))")
 _HPO = re.compile(rf"(?P<name>{NAME})(?::(?P<format>[^?}}]*))?(?P<optional>\?(?P<text>[^}}]*))?")
 _NEAR_MISSES = (
     re.compile(rf"\$\{{\s+hpo\.(?P<name>{NAME})\s*\}}"),
-    re.compile(rf"\$\{{\s*hpo[_:\-/\[](?P<name>[A-Za-z_][\w.]*)\]?\s*\}}"),
+    re.compile(r"\$\{\s*hpo[_:\-/\[](?P<name>[A-Za-z_][\w.]*)\]?\s*\}"),
     re.compile(rf"\$\{{(?:[Hh][Pp][Oo]|hp|HPO)\.(?P<name>{NAME})\}}"),
     re.compile(rf"\$\{{(?:trialParameters|params?|hparams?|config|wandb)\.(?P<name>{NAME})\}}"),
     re.compile(rf"\$[({{]{{1,2}}hpo\.(?P<name>{NAME})[^)}}]*[)}}]{{1,2}}"),
@@ -114,7 +113,7 @@ class Escaped:
         return self.source[1:]
 
 
-Placeholder = Union[Hpo, Fact, StudyName, Escaped]
+Placeholder = Hpo | Fact | StudyName | Escaped
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,8 @@ def _read_one(kind: str, whole: str, rest: str, start: int) -> Placeholder | Pro
         cure = "Formats are Python's, for example ${hpo.lr:.3e} or ${hpo.layers:03d}."
         return Problem(f"`{_shorten(whole)}`: `{_shorten(form, 20)}` is not a format.", cure)
     if form and text:
-        cure = f"Write ${{hpo.{match['name']}?{_shorten(text)}}} for the text, or ${{hpo.{match['name']}:{form}?}} for the value."
+        name = match["name"]
+        cure = f"Write ${{hpo.{name}?{_shorten(text)}}} for the text, or ${{hpo.{name}:{form}?}} for the value."
         return Problem(f"`{_shorten(whole)}` has a format and a text; only one of them can stand there.", cure)
     return Hpo(match["name"], form or "", match["optional"] is not None, text or None, whole, start)
 

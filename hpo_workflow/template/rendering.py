@@ -1,9 +1,9 @@
 """A study's command, environment and templates with the values of one trial in them.
 
-Values are put in once, from left to right; what was put in is never looked at again, so a value that reads `${hpo.x}` or
-`$(rm -rf /)` arrives at the program as these characters. Facts that are known only when a trial starts stay symbolic:
-a rendered text is a list of strings and `{"trial": NAME, "quote": bool}`, and the runner replaces the latter (with
-`shlex.quote` where `quote` is true).
+Values are put in once, from left to right; what was put in is never looked at again, so a value that reads
+`${hpo.x}` or `$(rm -rf /)` arrives at the program as these characters. Facts that are known only when a trial starts
+stay symbolic: a rendered text is a list of strings and `{"trial": NAME, "quote": bool}`, and the runner replaces the
+latter (with `shlex.quote` where `quote` is true).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any
 
 from hpo_workflow.errors import ConfigError, Fault
 from hpo_workflow.spec import StudySpec, digest_of
@@ -23,7 +23,7 @@ from hpo_workflow.template.shell_words import ShellText, Word, read_shell, varia
 from hpo_workflow.template.values import LONGEST_VALUE, Values, formatted, problem_of
 from hpo_workflow.trial import Params
 
-Piece = Union[str, dict[str, Any]]
+Piece = str | dict[str, Any]
 Rendered = list[Piece]
 
 LONGEST_COMMAND = 120_000

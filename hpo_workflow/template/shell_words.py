@@ -31,12 +31,12 @@ _REREADERS = {
     **dict.fromkeys(("unset", "read", "mapfile", "readarray", "getopts", "wait"), "evaluates names of variables"),
     **dict.fromkeys(("bind", "complete", "compgen", "enable", "coproc"), "can run its arguments as commands"),
 }
-_LAUNCHERS = frozenset(
-    "command builtin exec env nohup nice ionice stdbuf timeout setsid srun mpirun mpiexec mpiexec.hydra sudo xargs "
-    "numactl taskset chrt strace time singularity apptainer".split()
-)
+_LAUNCHERS = {"command", "builtin", "exec", "env", "nohup", "nice", "ionice", "stdbuf"}
+_LAUNCHERS |= {"timeout", "setsid", "srun", "mpirun", "mpiexec", "mpiexec.hydra", "sudo", "xargs"}
+_LAUNCHERS |= {"numactl", "taskset", "chrt", "strace", "time", "singularity", "apptainer"}
 """Programs that run the command which follows them."""
-_TEST_OPERATORS = frozenset("= == != < > -eq -ne -lt -le -gt -ge".split())
+_TEST_OPERATORS = {"=", "==", "!=", "<", ">", "-eq", "-ne", "-lt"}
+_TEST_OPERATORS |= {"-le", "-gt", "-ge"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _VARIABLES = {
     "number": "HPO_TRIAL",
@@ -142,12 +142,14 @@ class _Reader:
         try:
             self._commands("")
         except _Lost as lost:
-            if any(isinstance(item, (Hpo, Fact)) for item in self.text.placeholders) or "never closed" in str(lost):
+            is_open = "never closed" in str(lost)
+            if is_open and any("never closed" in problem.problem for problem in self.text.problems):
+                return
+            if is_open or any(isinstance(item, (Hpo, Fact)) for item in self.text.placeholders):
                 cure = (
-                    "Put no placeholder into this command: read the variables HPO_PARAM_* in it, or move it to a script."
-                    if "never closed" not in str(lost)
-                    else "Close it."
+                    "Read the variables HPO_PARAM_* instead of placeholders in such a command, or move it to a script."
                 )
+                cure = "Close it." if is_open else cure
                 self.problems.append((self.position, Problem(f"{lost}", cure)))
                 return
             self.escapes.update({i.start: i.literal for i in self.text.placeholders if isinstance(i, Escaped)})
@@ -635,6 +637,10 @@ class _Reader:
             words[index].role = "assignment"
             index += 1
         first = index
+        if first < len(words) and words[first].prefix.startswith("-"):
+            option = self._excerpt(words[first].start, 30)
+            cure = "End the line before it with \\, or write `command: >-` with all lines indented alike."
+            self.problems.append((words[first].start, Problem(f"the line `{option}` is a command of its own.", cure)))
         is_alone = index == len(words)
         for word in words[:index]:
             word.removable = not is_alone
@@ -768,10 +774,18 @@ def _cure(item: Placeholder, where: str) -> str:
         return f"End the quotes before it, as in 'a '{item.source}' b'."
     if where in ("the text of another shell", "backticks") and variable:
         return f'Write "${variable}" there: the variable holds the same value and is never read as code.'
+    if where.startswith("the arguments of"):
+        return "Call the program directly, or give it the values in a file, with templates:."
+    if "name" in where or "number" in where or "delimiter" in where:
+        return "Write it out; only words that a program is given can vary."
     if where == "a here-document" and variable:
         return f"Write ${variable} there (the delimiter without quotes), or render the file with templates:."
-    if "arithmetic" in where and variable:
-        return f"Compute the value in the space (expr:), and use ${{hpo.NAME}} as a word of its own."
+    if "arithmetic" in where:
+        return "Compute the value in the space (expr:), and make its placeholder a word of its own."
+    if where == "`[[ ]]`" or "in another form than" in where:
+        return f"Compare it as a word: `[ {item.source} = text ]`."
+    if "which the shell expands" in where and variable:
+        return f"Put the whole word in double quotes, with ${variable} in it."
     if variable:
         return f'Write "${variable}" there, or make {item.source} a word of its own, without quotes.'
     return f"Make {item.source} a word of its own, without quotes."
