@@ -27,7 +27,7 @@ from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.session import TOKEN, Session, is_alive, read_session, start_time_of
-from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.store.study_folder import StudyFolder, result_exists
 from hpo_workflow.trial import TrialState
 
 RESTARTS = 5
@@ -346,8 +346,8 @@ class Run:
                 code = process.wait(self._tick_s)
                 if queue is not None:
                     queue.poll()
-                finished = self.follower.tick()
                 n_running = len(self.follower.running)
+                finished = self.follower.tick()
                 if self.asked and self._told < self.asked and self._told < 2:
                     self._told = self.asked
                     self.progress.note(stopping_text(n_running, self.asked))
@@ -426,4 +426,6 @@ class Run:
     def _done(self) -> str:
         state = self.follower.state
         total = "" if state.spec.budget.trials is None else f" of {state.spec.budget.trials}"
-        return f"{state.n_counted}{total} trials are done"
+        unread = sum(result_exists(self.folder.paths, number) for number in state.live)
+        more = f", {unread} more have ended and are read next time" if unread else ""
+        return f"{state.n_counted}{total} trials are done{more}"
