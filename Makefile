@@ -28,7 +28,7 @@ check: $(VENV)/.development ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check --compact-diff Snakefile hpo_workflow/rules
-	$(BIN)/snakemake --lint --configfile config/digits.yaml
+	$(BIN)/python -m pytest --quiet tests/test_snakefile.py
 
 clean: ## remove the virtual environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
