@@ -1,0 +1,614 @@
+"""The runner as the trial rule calls it, with real programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_workflow.store.paths import StudyPaths
+from tests.machine import need
+
+from .conftest import MAIN, Study, is_running, wait_for
+
+
+def fact(name: str, quote: bool = True) -> dict[str, Any]:
+    return {"trial": name, "quote": quote}
+
+
+# ---- a program that ends by itself -------------------------------------------------------------------------
+
+
+def test_a_trial_that_ends_well_leaves_one_record_and_no_claim(study: Study) -> None:
+    study.use("echo epoch=1 loss=0.5; echo oops >&2; echo epoch=2 loss=0.25")
+    study.spec["metrics"]["step"] = "epoch"
+    code, said = study.run("--runtime-s", "600", impatient=False)
+    assert (code, said) == (0, "")
+    result = study.result
+    assert result["end"] == {"kind": "done", "reason": None, "detail": ""}
+    assert result["metrics"]["points"] == {"loss": [[1, 0.5], [2, 0.25]]}
+    assert result["metrics"]["digest"] == "m1"
+    assert (result["number"], result["config"], result["batch"]) == (12, 11, 3)
+    assert (result["digest"], result["identity"], result["params"]) == ("d12", "abc", {"lr": 0.1, "units": 128})
+    assert (result["exit_code"], result["gpus"], result["log"]) == (0, 0, "trials/000/12/log")
+    assert result["max_rss_mb"] > 1
+    [attempt] = result["attempts"]
+    assert (attempt["attempt"], attempt["end"], attempt["exit_code"]) == (1, "done", 0)
+    assert study.log() == "epoch=1 loss=0.5\noops\nepoch=2 loss=0.25\n"
+    assert result["log_bytes"] == len(study.log())
+    assert study.done["end"] == result["end"]
+    assert (study.done["number"], study.done["batch"]) == (12, 3)
+    assert study.claim() is None
+
+
+def test_a_second_call_runs_nothing_and_writes_the_output_again(study: Study) -> None:
+    study.use("echo x >> ran; echo loss=1")
+    study.run()
+    first = Path(study.paths.result_record(12)).read_bytes()
+    study.out.unlink()
+    code, said = study.run()
+    assert code == 0
+    assert "had its result already" in said
+    assert (study.launch / "ran").read_text() == "x\n"
+    assert Path(study.paths.result_record(12)).read_bytes() == first
+    assert study.done["end"]["kind"] == "done"
+
+
+def test_a_program_that_fails_is_data_with_its_last_words(study: Study) -> None:
+    study.use("echo loss=1; echo 'ImportError: no torch' >&2; exit 3")
+    code, _ = study.run()
+    assert code == 0
+    end = study.result["end"]
+    assert (end["kind"], end["reason"]) == ("failed", "exit_code")
+    assert end["detail"] == "exit code 3; its last words: ImportError: no torch"
+    assert study.result["exit_code"] == 3
+    assert study.result["metrics"]["points"]["loss"] == [[1, 1.0]]
+
+
+@pytest.mark.parametrize("command", ["false; echo loss=1", "false | cat; echo loss=1", "echo $UNSET_NAME loss=1"])
+def test_the_shell_stops_at_the_first_thing_that_fails(study: Study, command: str) -> None:
+    study.use(command)
+    study.run()
+    assert study.result["end"]["reason"] == "exit_code"
+    assert "loss" not in study.result["metrics"]["points"]
+
+
+def test_a_program_that_cannot_be_found_fails_with_its_name(study: Study) -> None:
+    study.use([["no-such-program"], ["--x"]])
+    assert study.run()[0] == 0
+    assert study.result["exit_code"] == 127
+    assert "no-such-program: No such file or directory" in study.result["end"]["detail"]
+    assert "no-such-program" in study.log()
+
+
+def test_a_segmentation_fault_is_the_programs_own(study: Study) -> None:
+    study.use([["bash"], ["-c"], ["kill -SEGV $$"]])
+    assert study.run()[0] == 0
+    assert "killed by signal 11 (SIGSEGV)" in study.result["end"]["detail"]
+
+
+def test_a_trial_sees_its_facts_its_files_and_its_environment(study: Study) -> None:
+    program = (
+        "import json, os, sys\n"
+        "print(json.dumps({'argv': sys.argv[1:], 'cwd': os.getcwd(), 'stdin': sys.stdin.read(),\n"
+        "    'env': {k: v for k, v in os.environ.items() if k.startswith(('HPO_', 'OMP', 'PYTHONUNB', 'WANDB'))}}))\n"
+    )
+    (study.launch / "show.py").write_text(program)
+    study.use(
+        [
+            f"{sys.executable} show.py ",
+            fact("number"),
+            " --dir=",
+            fact("dir"),
+            " ",
+            fact("file.cfg"),
+            " ",
+            fact("seed"),
+        ],
+        env={"WANDB_RUN": ["r ", fact("number", quote=False), " $HOME"], "WANDB_DIR": [fact("dir", quote=False)]},
+        files={"cfg": {"to": "conf/run.ini", "text": ["[run]\ndir = ", fact("dir", quote=False), "\n"]}},
+        hpo_env={"HPO_PARAM_LR": "0.1"},
+        params_text='{"lr": 0.1}\n',
+    )
+    study.spec["resources"] = {"threads": 4}
+    study.run(env={"HPO_PARAM_STALE": "1", "OMP_NUM_THREADS": ""})
+    seen = json.loads(study.log())
+    directory = str(study.root / "trials/000/12")
+    assert seen["argv"] == ["12", f"--dir={directory}", f"{directory}/conf/run.ini", "77"]
+    assert (seen["cwd"], seen["stdin"]) == (str(study.launch), "")
+    assert seen["env"] == {
+        "HPO_STUDY": "demo",
+        "HPO_TRIAL": "12",
+        "HPO_TRIAL_DIR": directory,
+        "HPO_SEED": "77",
+        "HPO_ATTEMPT": "1",
+        "HPO_PARAMS_FILE": f"{directory}/params.json",
+        "HPO_METRICS_FILE": f"{directory}/metrics.jsonl",
+        "HPO_PARAM_LR": "0.1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "",
+        "WANDB_RUN": "r 12 $HOME",
+        "WANDB_DIR": directory,
+    }
+    assert Path(directory, "conf/run.ini").read_text() == f"[run]\ndir = {directory}\n"
+    assert Path(directory, "params.json").read_text() == '{"lr": 0.1}\n'
+
+
+def test_a_hostile_path_reaches_the_program_as_one_word(tmp_path: Path) -> None:
+    study = Study(tmp_path / 'it\'s $(touch bad); a `b` "c"')
+    study.use(["printf '%s\\n' ", fact("dir"), " x", fact("dir")])
+    study.run()
+    directory = str(study.root / "trials/000/12")
+    assert study.log() == f"{directory}\nx{directory}\n"
+    assert not (study.launch / "bad").exists()
+
+
+def test_setup_runs_first_in_the_same_shell_and_may_use_unset_names(study: Study) -> None:
+    study.spec["setup"] = "x=$NEVER_SET\nmode=fast\nexport mode\n"
+    study.use("echo $mode loss=1; set -o | grep nounset")
+    study.run()
+    assert study.log().split() == ["fast", "loss=1", "nounset", "on"]
+
+
+def test_setup_and_a_list_of_arguments_need_no_quoting(study: Study) -> None:
+    study.spec["setup"] = "export MODE=fast"
+    study.use([["sh"], ["-c"], ['echo "$MODE $1"'], ["x"], ["a  b'\"$HOME"]])
+    study.run()
+    assert study.log() == "fast a  b'\"$HOME\n"
+
+
+def test_the_working_directory_can_be_the_trials_own(study: Study) -> None:
+    study.spec["workdir"] = "trial"
+    study.use("pwd; echo loss=1")
+    study.run()
+    assert study.log().splitlines()[0] == str(study.root / "trials/000/12")
+
+
+def test_the_metrics_file_counts(study: Study) -> None:
+    study.use("""echo '{"loss": 0.125, "step": 9}' >> $HPO_METRICS_FILE; echo loss=7""")
+    study.run()
+    assert study.result["metrics"]["points"] == {"loss": [[9, 0.125]]}
+
+
+def test_the_log_can_be_read_while_the_program_runs(study: Study) -> None:
+    study.use("echo loss=1; while [ ! -e go ]; do sleep 0.05; done; echo loss=2")
+    process = study.start()
+    wait_for(lambda: study.log() == "loss=1\n")
+    (study.launch / "go").touch()
+    assert process.wait(20) == 0
+
+
+def test_a_log_that_grows_too_long_loses_its_middle_and_the_record_says_so(study: Study) -> None:
+    study.spec["limits"]["log_bytes"] = 20_000
+    study.use("seq -f 'line %06.0f' 1 20000; echo loss=3")
+    study.run()
+    result, log = study.result, study.log()
+    assert result["log_bytes"] == 20000 * 12 + 7
+    assert result["log_dropped"] == result["log_bytes"] - 20_000
+    assert log.startswith("line 000001\n")
+    assert log.endswith("line 020000\nloss=3\n")
+    assert f"[... {result['log_dropped']} bytes left out here: limits.log ...]" in log
+    assert len(log) < 20_100
+    assert [path.name for path in (study.root / "trials/000/12").iterdir() if "tail" in path.name] == []
+    assert result["metrics"]["points"]["loss"] == [[1, 3.0]]
+
+
+def test_a_hundred_megabytes_pass_in_little_memory(study: Study) -> None:
+    study.spec["limits"]["log_bytes"] = 10**6
+    study.use(
+        "head -c 90000000 /dev/zero | tr '\\0' 'x'; echo; (yes text || true) | head -c 15000000; echo; echo loss=5"
+    )
+    process = study.start(impatient=False)
+    peak = 0
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:
+            break
+        peak = max([peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+        time.sleep(0.02)
+    assert process.wait(30) == 0
+    assert 5_000 < peak < 64_000  # kB
+    assert study.result["metrics"]["points"]["loss"] == [[1, 5.0]]
+    assert study.result["metrics"]["cut_lines"] == 1
+
+
+# ---- limits ------------------------------------------------------------------------------------------------
+
+
+def test_the_deadline_comes_a_quarter_before_a_short_runtime(study: Study) -> None:
+    study.use("echo loss=1; sleep 60")
+    started = time.monotonic()
+    code, said = study.run("--runtime-s", "1.2")
+    assert 0.8 < time.monotonic() - started < 10
+    assert code == 0
+    assert study.result["end"]["reason"] == "timeout"
+    assert "ended before its runtime of 1.2 s was over" in said
+    assert study.result["metrics"]["points"]["loss"] == [[1, 1.0]]
+
+
+def test_a_program_that_says_nothing_for_too_long_is_ended(study: Study) -> None:
+    study.spec["limits"]["silence_s"] = 0.5
+    study.use("for i in 1 2 3 4; do echo loss=$i; sleep 0.2; done; sleep 60")
+    study.run()
+    assert study.result["end"]["reason"] == "silence"
+    assert study.result["end"]["detail"] == "printed nothing for 0.5 s (limits.silence)"
+    assert len(study.result["metrics"]["points"]["loss"]) == 4
+
+
+def test_who_ignores_sigterm_is_killed_after_the_grace_with_all_children(study: Study) -> None:
+    study.spec["limits"]["grace_s"] = 0.5
+    study.use(
+        "trap '' TERM; (trap '' TERM; echo $BASHPID >> pids; exec sleep 100) & "
+        "setsid bash -c 'trap \"\" TERM; echo $$ >> pids; exec sleep 100' & echo $$ >> pids; wait; sleep 100"
+    )
+    study.run("--runtime-s", "2")
+    pids = [int(pid) for pid in (study.launch / "pids").read_text().split()]
+    assert len(pids) == 3
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
+    assert study.result["end"]["reason"] == "timeout"
+
+
+def test_the_program_has_its_grace_to_save_its_state(study: Study) -> None:
+    study.spec["limits"]["grace_s"] = 10
+    study.use("trap 'sleep 0.3; echo saved; exit 0' TERM; sleep 60 & wait")
+    study.run("--runtime-s", "1")
+    assert study.log() == "saved\n"
+    assert study.result["end"]["reason"] == "timeout"
+
+
+def test_what_a_program_leaves_in_the_background_does_not_hold_the_trial(study: Study) -> None:
+    study.use("sleep 100 & echo $! > pid; echo loss=1")
+    started = time.monotonic()
+    assert study.run()[0] == 0
+    assert time.monotonic() - started < 8
+    assert study.result["end"]["kind"] == "done"
+    assert not is_running(int((study.launch / "pid").read_text()))
+
+
+def test_reduce_best_ends_a_trial_that_has_reached_the_target(study: Study) -> None:
+    study.spec["objective"].update(reduce="best", target=0.3)
+    study.use("echo loss=0.5; echo loss=0.2; sleep 60")
+    assert study.run()[0] == 0
+    assert study.result["end"]["kind"] == "done"
+    assert study.result["end"]["reason"] == "target"
+    assert study.result["metrics"]["points"]["loss"][-1] == [2, 0.2]
+
+
+# ---- stopped from outside ----------------------------------------------------------------------------------
+
+
+def test_the_stop_file_cancels_a_running_trial(study: Study) -> None:
+    study.use("echo loss=1; sleep 60")
+    process = study.start()
+    wait_for(study.log)
+    study.stop()
+    assert process.wait(20) == 0
+    assert study.result["end"] == {
+        "kind": "cancelled",
+        "reason": "target",
+        "detail": "the study was stopped (target)",
+    }
+
+
+def test_the_stop_file_keeps_a_trial_from_starting(study: Study) -> None:
+    study.use("touch ran")
+    study.stop("user")
+    assert study.run()[0] == 0
+    assert study.result["end"]["reason"] == "user"
+    assert not (study.launch / "ran").exists()
+
+
+@pytest.mark.parametrize(("slurm", "reason"), [({}, "killed"), ({"SLURM_JOB_ID": "99999999"}, "preempted")])
+def test_a_runner_that_is_told_to_end_records_a_lost_attempt_at_once(
+    study: Study, slurm: dict[str, str], reason: str
+) -> None:
+    study.spec["limits"]["grace_s"] = 20
+    study.use("trap 'echo got it; touch termed; sleep 1; exit 0' TERM; echo on; sleep 60 & wait")
+    process = study.start(env=slurm)
+    wait_for(study.log)
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: (study.launch / "termed").exists())
+    claim = wait_for(lambda: (study.claim() or {}).get("ended"))
+    assert (claim["end"], claim["reason"]) == ("lost", reason)
+    assert process.wait(20) == 75
+    assert not Path(study.paths.result_record(12)).exists()
+    assert not study.out.exists()
+
+
+def test_the_last_lost_attempt_is_written_for_the_workflow_and_is_no_result(study: Study) -> None:
+    study.use("echo loss=1; sleep 60")
+    for attempt in (1, 2):
+        process = study.start(attempt=attempt)
+        wait_for(lambda attempt=attempt: study.log(attempt))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == (75 if attempt == 1 else 0)
+    done = study.done
+    assert done["lost"] is True
+    assert [(each["attempt"], each["reason"]) for each in done["attempts"]] == [(1, "killed"), (2, "killed")]
+    assert not Path(study.paths.result_record(12)).exists()
+    study.use("echo attempt=$HPO_ATTEMPT loss=1")
+    study.run()  # emitted again: attempts go on counting
+    assert study.result["metrics"]["points"]["attempt"] == [[1, 3.0]]
+    assert [each["end"] for each in study.result["attempts"]] == ["lost", "lost", "done"]
+    assert study.result["log"] == "trials/000/12/log.3"
+    assert [study.claim(attempt) for attempt in (1, 2, 3)] == [None, None, None]
+
+
+def test_a_program_killed_from_outside_is_lost_and_in_the_last_attempt_failed(study: Study) -> None:
+    study.use("kill -9 $$")
+    code, said = study.run()
+    assert code == 75
+    assert "attempt lost (killed): killed by signal 9 from outside" in said
+    code, _ = study.run(attempt=2)
+    assert code == 0
+    end = study.result["end"]
+    assert (end["kind"], end["reason"]) == ("failed", "exit_code")
+    assert end["detail"].startswith("killed by signal 9 from outside in each attempt")
+
+
+def test_a_child_that_was_killed_is_seen_through_the_shell(study: Study) -> None:
+    study.use("bash -c 'kill -9 $$'; echo never")
+    assert study.run()[0] == 75
+
+
+def test_killed_near_its_memory_limit_is_out_of_memory(study: Study) -> None:
+    study.use([[sys.executable], ["-c"], ["import os, time; x = bytearray(80_000_000); os.kill(os.getpid(), 9)"]])
+    assert study.run("--mem-mb", "80")[0] == 0
+    end = study.result["end"]
+    assert (end["kind"], end["reason"]) == ("failed", "oom")
+    assert study.result["max_rss_mb"] > 80
+
+
+# ---- twins and dead runners --------------------------------------------------------------------------------
+
+
+def test_a_killed_runner_leaves_nothing_behind_that_the_next_does_not_end(study: Study) -> None:
+    study.use(
+        "echo $$ >> pids; trap '' PIPE; [ $HPO_ATTEMPT = 1 ] || { echo loss=1; exit 0; }; sleep 100 & wait; sleep 100"
+    )
+    process = study.start()
+    group = study.group()
+    wait_for(lambda: (study.launch / "pids").exists())
+    process.kill()
+    process.wait()
+    assert is_running(group)
+    code, said = study.run()
+    assert code == 0
+    assert "attempt 1 was left running without its runner; 2 processes ended" in said
+    assert not is_running(group)
+    assert [(a["end"], a["reason"]) for a in study.result["attempts"]] == [("lost", "killed"), ("done", None)]
+
+
+def test_a_living_twin_is_waited_for_and_not_doubled(study: Study) -> None:
+    study.use("echo x >> ran; while [ ! -e go ]; do sleep 0.05; done; echo loss=1")
+    first = study.start()
+    study.group()
+    second = study.start()
+    time.sleep(0.7)
+    assert second.poll() is None
+    (study.launch / "go").touch()
+    assert first.wait(20) == 0
+    _, said = second.communicate(timeout=20)
+    assert second.returncode == 0
+    assert "attempt 1 is claimed by" in said
+    assert "superseded" in said
+    assert (study.launch / "ran").read_text() == "x\n"
+    assert len(study.result["attempts"]) == 1
+
+
+def test_when_the_twin_dies_its_work_is_taken_over(study: Study) -> None:
+    study.use("echo x >> ran; while [ ! -e go ]; do sleep 0.05; done; echo loss=1")
+    first = study.start()
+    study.group()
+    second = study.start()
+    time.sleep(0.4)
+    first.kill()
+    first.wait()
+    wait_for(lambda: (study.claim(2) or {}).get("group"))
+    (study.launch / "go").touch()
+    assert second.wait(20) == 0
+    assert (study.launch / "ran").read_text() == "x\nx\n"
+    assert [each["end"] for each in study.result["attempts"]] == ["lost", "done"]
+
+
+def foreign_claim(study: Study) -> Path:
+    path = Path(study.paths.claim(12, 1))
+    path.parent.mkdir(parents=True)
+    claim = {"schema": 1, "number": 12, "attempt": 1, "host": "elsewhere", "boot": "b", "pids": "p", "pid": 1}
+    path.write_text(json.dumps({**claim, "pid_start": "1", "group": 1, "group_start": "1", "ended": None}))
+    return path
+
+
+def test_a_claim_of_another_host_holds_while_it_is_touched_and_no_longer(study: Study) -> None:
+    path = foreign_claim(study)
+    study.use("echo loss=1")
+    process = study.start()
+    for _ in range(8):
+        time.sleep(0.4)
+        os.utime(path)
+    assert process.poll() is None  # 3 s; the claim would be stale after 2
+    assert process.wait(20) == 0
+    lost = study.result["attempts"][0]
+    assert (lost["end"], lost["reason"], lost["host"]) == ("lost", "node", "elsewhere")
+
+
+def test_slurm_is_asked_whether_the_job_of_a_claim_has_ended(study: Study) -> None:
+    path = foreign_claim(study)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "slurm_job": "4711"}))
+    squeue = study.launch / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\n# a mock of Slurm's\necho $* > asked\n")
+    squeue.chmod(0o755)
+    study.use("echo loss=1")
+    started = time.monotonic()
+    study.run(env={"PATH": f"{squeue.parent}:{os.environ['PATH']}"}, impatient=False)
+    assert time.monotonic() - started < 10  # no observing for 90 s
+    assert (study.launch / "asked").read_text() == "-h -j 4711 -o %T\n"
+
+
+def test_the_first_result_wins_and_the_other_copy_says_superseded(study: Study) -> None:
+    study.use("while [ ! -e go ]; do sleep 0.05; done; echo loss=2")
+    process = study.start()
+    study.group()
+    other = Path(study.paths.result_record(12))
+    other.parent.mkdir(parents=True)
+    record = json.dumps({"number": 12, "end": {"kind": "done", "reason": None, "detail": "by another"}})
+    other.write_text(record)
+    (study.launch / "go").touch()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "superseded" in said
+    assert other.read_text() == record
+    assert study.done["end"]["detail"] == "by another"
+
+
+@pytest.mark.parametrize("text", ["", "{", "\0\0\0", "[1]", '{"number": 12}'])
+def test_a_damaged_result_is_set_aside_and_the_trial_runs_again(study: Study, text: str) -> None:
+    path = Path(study.paths.result_record(12))
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    study.use("echo loss=1")
+    code, said = study.run()
+    assert code == 0
+    assert "its result record was damaged and is set aside as" in said
+    assert study.result["end"]["kind"] == "done"
+    [aside] = path.parent.glob("12.json.damaged.*")
+    assert aside.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}'])
+def test_a_damaged_claim_counts_as_a_lost_attempt(study: Study, text: str) -> None:
+    path = Path(study.paths.claim(12, 1))
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    study.use("echo loss=1")
+    code, said = study.run()
+    assert code == 0
+    assert "is damaged; the attempt counts as lost" in said
+    assert [each["end"] for each in study.result["attempts"]] == ["lost", "done"]
+
+
+def test_killed_at_any_moment_the_next_call_ends_with_one_result(study: Study) -> None:
+    study.use("echo x >> ran; sleep 0.1; echo loss=1")
+    for delay in (0.02, 0.06, 0.09, 0.12, 0.16, 0.2):
+        process = study.start(impatient=False)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+    assert study.run()[0] == 0
+    assert study.result["end"]["kind"] == "done"
+    assert study.run()[0] == 0
+    assert study.result["metrics"]["points"]["loss"] == [[1, 1.0]]
+
+
+def test_many_copies_at_once_run_the_program_once(study: Study) -> None:
+    study.use("echo x >> ran; sleep 0.5; echo loss=1")
+    copies = [study.start() for _ in range(4)]
+    assert [copy.wait(30) for copy in copies] == [0, 0, 0, 0]
+    assert (study.launch / "ran").read_text() == "x\n"
+
+
+# ---- storage -----------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_loses_the_attempt_and_tears_nothing(tmp_path: Path) -> None:
+    need("root")
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mount: a tmpfs cannot be mounted here")
+    try:
+        study = Study(small)
+        study.use("echo loss=1; yes fill | head -c 1000000; echo loss=2")
+        before = study.launch / "precious"
+        before.write_text("kept")
+        code, said = study.run()
+        assert code == 75
+        assert "attempt lost (storage)" in said
+        assert "No space left on device" in said
+        assert before.read_text() == "kept"
+        assert not Path(study.paths.result_record(12)).exists()
+        for path in small.rglob("*.json"):
+            json.loads(path.read_text())
+        assert not list(small.rglob("*.tmp"))
+        for path in (study.root / "trials").rglob("log*"):
+            path.unlink()
+        study.use("echo loss=3")
+        assert study.run(attempt=2)[0] == 0
+        assert study.result["metrics"]["points"]["loss"] == [[1, 3.0]]
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_program_that_meets_a_full_disk_itself_is_lost_too(tmp_path: Path) -> None:
+    need("root")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("mount: a tmpfs cannot be mounted here")
+    try:
+        study = Study(small)
+        study.use("head -c 1000000 /dev/zero > $HPO_TRIAL_DIR/checkpoint 2>/dev/null")
+        code, said = study.run()
+        assert code == 75
+        assert "exit code 1 on a full disk" in said
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+# ---- wrong calls -------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_call_is_told_without_a_traceback(study: Study) -> None:
+    study.number = 13
+    study.write()
+    (study.launch / "batch.json").write_text(json.dumps({"batch": 3, "trials": []}))
+    call = ["--root", "r", "--number", "13", "--out", "o", "--batch", "batch.json"]
+
+    def said(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-S", "-E", "-P", MAIN, *call, *arguments],
+            cwd=study.launch,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        return done.stderr
+
+    assert said("--plan", "plan.json") == "batch.json: there is no trial 13 in this batch\n"
+    assert said("--plan", "absent.json") == "absent.json: there is no plan\n"
+    (study.launch / "bad.json").write_text("{")
+    assert said("--plan", "bad.json").startswith("bad.json: the plan is damaged (")
+
+
+def test_what_the_runner_says_goes_to_the_rules_log_too(study: Study) -> None:
+    study.use("kill -9 $$")
+    _, said = study.run("--log", "logs/trial.log")
+    assert (study.launch / "logs/trial.log").read_text() == said
+
+
+def test_the_runner_starts_fast_and_imports_little(study: Study) -> None:
+    study.use("echo loss=1")
+    study.write()
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})\n"
+        "import hpo_workflow.runner.main, hpo_workflow.parse\n"
+        "heavy = {'numpy', 'yaml', 'click', 'asyncio', 'subprocess', 'dataclasses', 'inspect', 'logging', 'difflib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    seen = subprocess.run([sys.executable, "-S", "-E", "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert seen.stdout == "[]\n"
+
+
+def test_paths_are_the_ones_of_the_store(study: Study) -> None:
+    assert StudyPaths("r").log(12, 1) == "r/trials/000/12/log"
+    assert StudyPaths("r").log(12, 3) == "r/trials/000/12/log.3"
