@@ -1,0 +1,279 @@
+"""The verb parse: from a trial's result to its metric file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_workflow import metrics, parse
+from hpo_workflow.metrics import MetricReader
+from hpo_workflow.store.paths import StudyPaths
+
+
+class Folder:
+    """A study's folder in which trial 12 of batch 3 has ended."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.paths = StudyPaths(str(root))
+        self.objective = {
+            "metric": "accuracy",
+            "direction": "maximize",
+            "reduce": "last",
+            "target": None,
+            "on_target": "cancel",
+        }
+        self.metrics: dict[str, Any] = {"format": "equals", "lines": None, "step": None, "define": {}}
+        self.digest = "m1"
+
+    def end(self, text: str, number: int = 12, digest: str = "m1", **changes: Any) -> None:
+        """Trial `number` has printed `text`."""
+        log = Path(self.paths.log(number, 1))
+        log.parent.mkdir(parents=True)
+        log.write_text(text)
+        reader = MetricReader(self.metrics, self.objective)
+        reader.feed(text.encode())
+        result = {
+            "schema": 1,
+            "number": number,
+            "config": number - 1,
+            "params": {"lr": 0.003, "units": 128},
+            "end": {"kind": "done", "reason": None, "detail": ""},
+            "exit_code": 0,
+            "seconds": 4.5,
+            "max_rss_mb": 20.0,
+            "gpus": 1,
+            "host": "node1",
+            "log": f"trials/000/{number}/log",
+            "log_dropped": 0,
+            "metrics": {"digest": digest, **reader.close().to_json()},
+            **changes,
+        }
+        record = Path(self.paths.result_record(number))
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(result))
+
+    def parse(self, number: int = 12) -> dict[str, Any]:
+        plan = self.root / "plan.json"
+        spec = {"objective": self.objective, "metrics": self.metrics}
+        plan.write_text(json.dumps({"spec": spec, "metrics_digest": self.digest}))
+        out = Path(self.paths.metric(self.digest, number, 3))
+        call = [
+            "--root",
+            str(self.root),
+            "--plan",
+            str(plan),
+            "--number",
+            str(number),
+            "--batch",
+            "3",
+            "--out",
+            str(out),
+        ]
+        assert parse.run(call) == 0
+        data: dict[str, Any] = json.loads(out.read_text())
+        return data
+
+    def index(self) -> list[dict[str, Any]]:
+        text = Path(self.paths.metric_index(self.digest)).read_text()
+        return [json.loads(line) for line in text.splitlines() if line]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_complete_trial_gets_its_value_its_line_in_the_index_and_one_for_people(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.end("accuracy=0.5 loss=1\naccuracy=0.97125 loss=0.1 bad=nan\n")
+    metric = folder.parse()
+    assert metric == {
+        "number": 12,
+        "batch": 3,
+        "config": 11,
+        "state": "complete",
+        "reason": None,
+        "detail": "",
+        "value": 0.97125,
+        "metrics": {"accuracy": 0.97125, "loss": 0.1},
+        "seconds": 4.5,
+        "max_rss_mb": 20.0,
+        "gpus": 1,
+        "host": "node1",
+        "log": "trials/000/12/log",
+        "warnings": metric["warnings"],
+    }
+    assert folder.index() == [metric]
+    line = capsys.readouterr().err
+    assert line.startswith("trial 12 complete: accuracy=0.97125 (lr=0.003, units=128) · best 0.97125 by trial 12")
+    assert line.count("\n") == 1
+
+
+def test_the_best_so_far_is_told(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.end("accuracy=0.9\n", number=4)
+    folder.end("accuracy=0.8\n")
+    folder.parse(4)
+    folder.parse()
+    assert capsys.readouterr().err.endswith(
+        "trial 12 complete: accuracy=0.8 (lr=0.003, units=128) · best 0.9 by trial 4\n"
+    )
+    assert [each["number"] for each in folder.index()] == [4, 12]
+
+
+def test_the_log_is_read_again_only_when_the_settings_have_changed(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.end("accuracy=0.5\nval_acc: 0.25\n")
+    Path(folder.paths.log(12, 1)).rename(folder.root / "kept")
+    assert folder.parse()["value"] == 0.5  # no log is needed
+    (folder.root / "kept").rename(folder.paths.log(12, 1))
+    folder.digest = "m2"
+    folder.metrics["define"] = {"accuracy": {"after": "val_acc:"}}
+    assert folder.parse()["value"] == 0.25
+
+
+def test_a_log_is_read_the_same_way_by_parse_and_by_the_runner(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "READ_BYTES", 7)
+    folder.end("epoch=1 accuracy=0.5\r\nepoch=2 accuracy=0,7\nepoch=3 accuracy=\x1b[1m0.75\x1b[0m")
+    first = folder.parse()
+    folder.digest = "m2"
+    assert folder.parse() == first
+
+
+def test_the_metrics_file_is_read_again_too(folder: Folder) -> None:
+    folder.end("accuracy=0.5\n", digest="old")
+    Path(folder.paths.metrics_file(12)).write_text('{"accuracy": 0.75, "step": 1}')
+    assert folder.parse()["value"] == 0.75
+
+
+def test_a_log_that_has_gone_is_said_to_have_gone(folder: Folder) -> None:
+    folder.end("accuracy=0.5\n", digest="old")
+    Path(folder.paths.log(12, 1)).unlink()
+    metric = folder.parse()
+    assert (metric["state"], metric["reason"]) == ("failed", "metric_missing")
+    assert "has gone" in metric["detail"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "detail"),
+    [
+        ("val_acc=0.9\n", "metric_missing", "`accuracy` was never printed: saw `val_acc`; the objective is `accuracy`"),
+        ("accuracy=nan\n", "nonfinite", "the last `accuracy` is nan"),
+        (
+            "accuracy=0,9\n",
+            "metric_unreadable",
+            "`accuracy` cannot be read: line 1: `accuracy=0,9`: the comma can be a decimal point or a thousands "
+            "separator; print it without",
+        ),
+    ],
+)
+def test_a_trial_without_a_value_failed_and_says_why(
+    folder: Folder, capsys: pytest.CaptureFixture[str], text: str, reason: str, detail: str
+) -> None:
+    folder.end(text)
+    metric = folder.parse()
+    assert (metric["state"], metric["reason"], metric["detail"], metric["value"]) == ("failed", reason, detail, None)
+    assert f"trial 12 failed ({reason}): {detail}" in capsys.readouterr().err
+
+
+def test_a_failed_program_keeps_its_metrics_as_partial(folder: Folder) -> None:
+    end = {"kind": "failed", "reason": "timeout", "detail": "too long"}
+    folder.end("accuracy=0.9\n", end=end)
+    metric = folder.parse()
+    assert (metric["state"], metric["reason"], metric["value"]) == ("failed", "timeout", None)
+    assert metric["metrics"] == {"accuracy": 0.9}
+
+
+def test_a_trial_whose_attempts_are_lost_is_lost(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    done = Path(folder.paths.done(12, 3))
+    done.parent.mkdir(parents=True)
+    attempts = [
+        {"attempt": 1, "end": "lost", "reason": "preempted", "detail": "the runner got SIGTERM", "seconds": 3.0}
+    ]
+    done.write_text(json.dumps({"number": 12, "batch": 3, "lost": True, "attempts": attempts}))
+    metric = folder.parse()
+    assert (metric["state"], metric["reason"], metric["value"]) == ("lost", "preempted", None)
+    assert capsys.readouterr().err == "trial 12 lost (preempted): the runner got SIGTERM; it will be started again\n"
+
+
+@pytest.mark.parametrize(("value", "stops"), [("0.98", False), ("0.985", True), ("0.99", True)])
+def test_a_value_that_reaches_the_target_stops_the_study(folder: Folder, value: str, stops: bool) -> None:
+    folder.objective["target"] = 0.985
+    folder.end(f"accuracy={value}\n")
+    folder.parse()
+    stop = Path(folder.paths.stop)
+    assert stop.exists() == stops
+    if stops:
+        told = json.loads(stop.read_text())
+        assert (told["reason"], told["trial"], told["value"]) == ("target", 12, float(value))
+
+
+def test_the_target_lets_running_trials_finish_where_the_user_wants_that(folder: Folder) -> None:
+    folder.objective.update(target=0.5, on_target="finish")
+    folder.end("accuracy=0.9\n")
+    folder.parse()
+    assert not Path(folder.paths.stop).exists()
+
+
+def test_each_call_changes_what_makes_the_study_job_run_again(folder: Folder) -> None:
+    folder.end("accuracy=0.9\n")
+    folder.parse()
+    first = Path(folder.paths.changed).read_text()
+    folder.parse()
+    assert Path(folder.paths.changed).read_text() != first
+
+
+def test_a_torn_index_is_mended_at_its_end_and_read_over(folder: Folder) -> None:
+    folder.end("accuracy=0.9\n")
+    index = Path(folder.paths.metric_index("m1"))
+    index.parent.mkdir(parents=True)
+    index.write_text('{"number": 4, "sta')
+    folder.parse()
+    lines = index.read_text().splitlines()
+    assert lines[0] == '{"number": 4, "sta'
+    assert json.loads(lines[1])["number"] == 12
+
+
+def test_what_is_printed_for_people_cannot_steer_their_terminal(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.end(
+        "", params={"name": "\x1b]52;c;evil\x07\u202e\nx"}, end={"kind": "failed", "reason": "e", "detail": "\x1b[2J"}
+    )
+    folder.parse()
+    line = capsys.readouterr().err
+    assert line[:-1].isprintable()
+    assert line.endswith("\n")
+
+
+def test_a_wrong_call_is_told_without_a_traceback(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["--root", str(folder.root), "--number", "1", "--batch", "0", "--out", "o"]
+    assert parse.run([*call, "--plan", "absent"]) == 2
+    assert capsys.readouterr().err == "absent: there is no such plan\n"
+    (folder.root / "bad").write_text("{")
+    assert parse.run([*call, "--plan", str(folder.root / "bad")]) == 2
+    assert "bad: not JSON" in capsys.readouterr().err
+
+
+def test_the_verb_works_by_the_path_that_the_rule_calls(folder: Folder) -> None:
+    folder.end("accuracy=0.9\n")
+    folder.parse()
+    main = Path(metrics.__file__).parent / "__main__.py"
+    out, log = folder.root / "again.json", folder.root / "logs" / "parse.log"
+    call = ["--root", folder.root, "--plan", folder.root / "plan.json", "--number", "12", "--batch", "3"]
+    done = subprocess.run(
+        [sys.executable, "-P", main, "parse", *call, "--out", out, "--log", log],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+    assert done.stderr == log.read_text()
+    assert json.loads(out.read_text())["value"] == 0.9
