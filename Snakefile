@@ -6,3 +6,10 @@ sys.path.insert(0, str(workflow.current_basedir))
 
 
 include: "hpo_workflow/rules/study.smk"
+
+
+rule all:
+    localrule: True
+    default_target: True
+    input:
+        rules.study.output,

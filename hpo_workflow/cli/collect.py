@@ -24,16 +24,12 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--root", required=True, help="the study's folder")
     parser.add_argument("--plan", required=True, help="the plan that is in force")
     parser.add_argument("--out", required=True, help="declared output: best.json")
-    parser.add_argument("--log", help="where to say what came of the study")
     arguments = parser.parse_args(argv)
     try:
         code, lines = collect(StudyFolder(arguments.root), arguments.plan, arguments.out)
     except HPOWorkflowError as error:
         code, lines = 2, [str(error)]
-    text = "".join(f"{printable(line)}\n" for line in lines)
-    sys.stderr.write(text)
-    if arguments.log:
-        replace(arguments.log, text)
+    sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
     return code
 
 
@@ -60,7 +56,7 @@ def result(state: StudyState, ending: Ending | None, best: dict[str, Any]) -> di
     return {
         "study": spec.study,
         "objective": {"metric": spec.objective.metric, "direction": spec.objective.direction},
-        "state": "ended" if ending is None else f"ended {ending.reason}",
+        "ended": None if ending is None else ending.reason,
         "sentence": end_sentence(state, ending),
         **best,
         "n_trials": state_counts(state),

@@ -1,6 +1,7 @@
 # One study: propose -> trial -> parse -> study. Included by the Snakefile of a clone and run by `hpo run`.
 # What is in flight is decided in hpo_workflow/workflow.py; here are rules and nothing else.
-# `params` are functions of the output, so that none of them makes finished work run again.
+# `params` are functions of the output, so that none of them makes finished work run again. No rule has a `log:`:
+# Snakemake would make an empty file for each job, and what a program prints is in its trial's directory.
 from snakemake.exceptions import IncompleteCheckpointException
 
 from hpo_workflow import workflow as hpo
@@ -10,9 +11,9 @@ STUDY = hpo.open_study(workflow, config)
 OUT = STUDY.out
 
 
-def has_ended(checkpoint, **wildcards):
+def has_ended(job, **wildcards):
     try:
-        checkpoint.get(**wildcards)
+        job.get(**wildcards)
     except IncompleteCheckpointException:
         return False
     return True
@@ -78,15 +79,13 @@ rule study:
         changed,
     output:
         report(f"{OUT}/best.json", category="hyperparameter optimisation"),
-    log:
-        f"{OUT}/state/study.log",
     params:
         tool=tool,
         root=root,
         plan=plan,
         limits=STUDY.limits_digest,
     shell:
-        "{params.tool} collect --root {params.root:q} --plan {params.plan:q} --out {output:q} --log {log:q}"
+        "{params.tool} collect --root {params.root:q} --plan {params.plan:q} --out {output:q}"
 
 
 checkpoint propose:
@@ -94,15 +93,13 @@ checkpoint propose:
     priority: 100
     output:
         f"{OUT}/state/batches/{{shard}}/{{batch}}.json",
-    log:
-        f"{OUT}/state/batches/{{shard}}/{{batch}}.log",
     params:
         tool=tool,
         root=root,
         plan=plan,
     shell:
         "{params.tool} propose --root {params.root:q} --plan {params.plan:q} --batch {wildcards.batch}"
-        " --out {output:q} --log {log:q}"
+        " --out {output:q}"
 
 
 rule trial:
@@ -111,8 +108,6 @@ rule trial:
         needs=STUDY.spec.needs,
     output:
         f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
-    log:
-        f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.log",
     params:
         runner=runner,
         root=root,
@@ -126,7 +121,7 @@ rule trial:
         **STUDY.resources,
     shell:
         "{params.runner} --root {params.root:q} --plan {params.plan:q} --batch {input.batch:q}"
-        " --number {wildcards.number} --out {output:q} --log {log:q}"
+        " --number {wildcards.number} --out {output:q}"
         " --attempt {resources.attempt} --attempts {params.attempts} {params.limits}"
 
 
@@ -137,12 +132,10 @@ checkpoint parse:
         f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
     output:
         f"{OUT}/state/metrics/{STUDY.metrics_digest}/{{shard}}/{{number}}-{{batch}}.json",
-    log:
-        f"{OUT}/state/metrics/{STUDY.metrics_digest}/{{shard}}/{{number}}-{{batch}}.log",
     params:
         tool=tool,
         root=root,
         plan=plan,
     shell:
         "{params.tool} parse --root {params.root:q} --plan {params.plan:q} --number {wildcards.number}"
-        " --batch {wildcards.batch} --out {output:q} --log {log:q}"
+        " --batch {wildcards.batch} --out {output:q}"
