@@ -154,10 +154,12 @@ def _lost(paths: StudyPaths, number: int, batch: int) -> dict[str, Any]:
     done = _load(paths.done(number, batch)) or {}
     attempts = done.get("attempts") or [{}]
     last = attempts[-1]
+    proposed = (_load(paths.batch(batch)) or {}).get("trials", [])
+    trial: dict[str, Any] = next((each for each in proposed if each["number"] == number), {})
     return {
         "number": number,
         "batch": batch,
-        "config": None,
+        "config": trial.get("config"),
         "state": "lost",
         "reason": last.get("reason"),
         "detail": last.get("detail") or "its attempts were lost",

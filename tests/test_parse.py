@@ -198,8 +198,11 @@ def test_a_trial_whose_attempts_are_lost_is_lost(folder: Folder, capsys: pytest.
         {"attempt": 1, "end": "lost", "reason": "preempted", "detail": "the runner got SIGTERM", "seconds": 3.0}
     ]
     done.write_text(json.dumps({"number": 12, "batch": 3, "lost": True, "attempts": attempts}))
+    batch = Path(folder.paths.batch(3))
+    batch.parent.mkdir(parents=True)
+    batch.write_text(json.dumps({"trials": [{"number": 12, "config": 9}]}))
     metric = folder.parse()
-    assert (metric["state"], metric["reason"], metric["value"]) == ("lost", "preempted", None)
+    assert (metric["state"], metric["reason"], metric["value"], metric["config"]) == ("lost", "preempted", None, 9)
     assert capsys.readouterr().err == "trial 12 lost (preempted): the runner got SIGTERM; it will be started again\n"
 
 

@@ -363,6 +363,11 @@ class Runner:
         last = printable(outcome.last_words.decode("utf-8", "replace").strip())
         words = f"; its last words: {last}" if last else ""
         assert code is not None  # it ended by itself
+        if self._signals.stop is not None:  # whoever told us to end has told the program too
+            reason = "preempted" if os.environ.get("SLURM_JOB_ID") else "killed"
+            return Order("lost", reason, f"the runner got {signal.Signals(self._signals.stop).name}{words}")
+        if outcome.oom_kills and os.environ.get("SLURM_JOB_ID"):  # the control group is this job's alone
+            return Order("failed", "oom", f"the kernel killed a process of it for memory{words}")
         # A shell says 128 + signal when its child was killed.
         number = -code if code < 0 else code - 128 if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) else None
         if number in (signal.SIGKILL, signal.SIGTERM):

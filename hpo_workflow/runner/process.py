@@ -40,7 +40,8 @@ class Signals:
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self._on_stop)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     def _on_stop(self, number: int, frame: object) -> None:
@@ -414,8 +415,8 @@ class Supervisor:
                 if self._metrics_file.read():
                     self._heard = now
                     self._stop_at_target()
-                order = self._check() if outcome.order is None and ended is None else None
-                if order is not None:
+                order = self._check()  # also while the program ends: it is the heartbeat
+                if order is not None and ended is None:
                     self._give(order)
             if ended is None and now >= next_sample:
                 outcome.max_rss_mb = max(outcome.max_rss_mb, resident_mb(self._program.group))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from hpo_workflow.store.paths import StudyPaths
 from tests.machine import need
 
-from .conftest import MAIN, Study, is_running, wait_for
+from .conftest import IMPATIENT, MAIN, Study, is_running, wait_for
 
 
 def fact(name: str, quote: bool = True) -> dict[str, Any]:
@@ -612,3 +613,38 @@ def test_the_runner_starts_fast_and_imports_little(study: Study) -> None:
 def test_paths_are_the_ones_of_the_store(study: Study) -> None:
     assert StudyPaths("r").log(12, 1) == "r/trials/000/12/log"
     assert StudyPaths("r").log(12, 3) == "r/trials/000/12/log.3"
+
+
+@pytest.mark.need("strace")
+@pytest.mark.parametrize(
+    ("calls", "fault"),
+    [
+        ("link,linkat", "signal=KILL"),
+        ("link,linkat", "error=ENOSPC"),
+        ("rename,renameat,renameat2", "signal=KILL"),
+        ("rename,renameat,renameat2", "error=EIO"),
+        ("unlink,unlinkat", "signal=KILL"),
+    ],
+)
+def test_a_fault_at_any_step_of_writing_tears_nothing(study: Study, calls: str, fault: str) -> None:
+    study.use("echo x >> ran; echo loss=1")
+    study.write()
+    fixed = ["--root", "results/demo", "--plan", "plan.json", "--batch", "batch.json", "--out", str(study.out)]
+    runner = [sys.executable, "-S", "-E", "-P", "-c", IMPATIENT, *fixed, "--number", "12", "--attempts", "2"]
+    for when in range(1, 20):
+        inject = ["strace", "-qq", "-o", "trace", "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}:when={when}"]
+        subprocess.run([*inject, *runner], cwd=study.launch, capture_output=True, timeout=60)
+        for path in study.root.rglob("*.json"):
+            json.loads(path.read_text())
+        if (
+            "INJECTED" not in (study.launch / "trace").read_text()
+            and "killed" not in (study.launch / "trace").read_text()
+        ):
+            break
+        assert study.run()[0] == 0
+        assert study.result["metrics"]["points"]["loss"] == [[1, 1.0]]
+        assert study.done["end"]["kind"] == "done"
+        shutil.rmtree(study.root)
+    else:
+        raise AssertionError("never came to an end")
+    assert when > 1
