@@ -110,7 +110,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # `hpo trials STUDY | head`
+    except (BrokenPipeError, SystemExit):  # `hpo trials STUDY | head`; click turns it into a SystemExit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code if isinstance(code, int) else 0

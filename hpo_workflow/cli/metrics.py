@@ -82,7 +82,7 @@ def line_report(report: LineReport, objective: str) -> list[str]:
     for name, value in report.values:
         lines.append(f"        {name} = {number(value)}" + ("  (the objective)" if name == objective else ""))
     for name, text, why in report.rejected:
-        lines.append(f"        refused: {f'{name}={text}' if name else text}: {why}")
+        lines.append(f"        refused: {text or name}: {why}")
     if report.near:
         lines.append(f"        near miss: {', '.join(report.near)}; the objective is {objective}")
     elif not report.values and not report.rejected:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 HEARTBEAT_S = 60.0
+QUEUE_S = 10.0
+"""After so long a silence a change in the cluster's queue is worth a line."""
+
 BAR = 30
 
 
@@ -82,6 +85,7 @@ class LineProgress:
         self._quiet = quiet
         self._clock = clock
         self._last = clock()
+        self._queue = ""
 
     def note(self, text: str) -> None:
         """Say something that is no progress."""
@@ -94,7 +98,11 @@ class LineProgress:
             return
         for text in trial_texts(finished, follower.state):
             self.note(text)
-        if self._clock() - self._last >= HEARTBEAT_S:
+        silent_s = self._clock() - self._last
+        if queue and queue != self._queue and silent_s >= QUEUE_S:
+            self.note(queue)
+        self._queue = queue or self._queue
+        if silent_s >= HEARTBEAT_S:
             words = [counts_text(follower.state, len(follower.running))]
             best = follower.state.incumbent
             if best is not None:
@@ -142,8 +150,8 @@ class LiveProgress:
         if total:
             utf8 = self._console.encoding.lower().startswith("utf")
             full = min(BAR, BAR * state.n_counted // total)
-            text.append(("━" if utf8 else "#") * full, "green")
-            text.append(("━" if utf8 else ".") * (BAR - full), "dim")
+            text.append(("█" if utf8 else "#") * full, "green")
+            text.append(("░" if utf8 else ".") * (BAR - full), "dim")
             text.append("  ")
         text.append(counts_text(state, len(follower.running)))
         best = best_text(state)

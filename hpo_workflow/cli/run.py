@@ -414,7 +414,7 @@ class Run:
         if (ending is not None and (not ending.success or best is None)) or code == 0:
             show(*result)
             say(*failure_lines(self.folder, state, ending))
-            say(f"After mending it: `hpo run {self.plan.study_file} --retry-failed` runs failed configurations anew.")
+            say(self._cure())
             return 1
         if code < 0:
             say(f"Snakemake was ended by signal {-code}; {self._done()}. `hpo run {self.plan.study_file}` goes on.")
@@ -422,6 +422,16 @@ class Run:
         say(f"Snakemake failed (exit code {code}); {self._done()}. From its log, {self._log}:")
         say(*(f"  | {line}" for line in excerpt(said)))
         return 2 if code == 2 else 1
+
+    def _cure(self) -> str:
+        study = self.plan.study_file
+        reason = next(iter(self.follower.state.failures), "")
+        if reason in ("metric_missing", "nonfinite"):
+            return (
+                f"When `objective` or `metrics` is corrected, `hpo run {study}` reads the logs again and runs nothing"
+                f" twice; `hpo metrics LOG --study {study}` shows what is read."
+            )
+        return f"When the cause is mended, `hpo run {study} --retry-failed` runs the failed configurations anew."
 
     def _done(self) -> str:
         state = self.follower.state

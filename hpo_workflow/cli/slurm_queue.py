@@ -67,7 +67,7 @@ class SlurmQueue:
             self.sentence = "Slurm: squeue does not answer"
             return
         self.n_running, self.n_waiting, reasons = count_jobs(answer, self.prefix)
-        self.sentence = ""
+        self.sentence = "Slurm: no job in the queue"
         if self.n_running or self.n_waiting:
             self.sentence = f"Slurm: {self.n_running} running, {self.n_waiting} waiting"
             if reasons:

@@ -18,7 +18,7 @@ from hpo_workflow.spec import StudySpec
 LONGEST_PREFIX = 50
 """Characters of --slurm-jobname-prefix; the plugin refuses more."""
 
-_ERROR = re.compile(r"^\S*(?:Error|Exception)\b|^(?:Error|ERROR)|exception|No rule to|unrecognized arguments|usage:")
+_ERROR = re.compile(r"\b(?:\w*Error|\w*Exception|exception)\b|: error: |No rule to|^Traceback")
 _FAILED_RULE = re.compile(r"^Error in (?:rule|checkpoint) (\w+)", re.MULTILINE)
 EXCERPT = 25
 

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Hpo
+from tests.cli.studies import emit, finished_study, write_study
+
+
+def checked(hpo: Hpo, **changes: Any) -> dict[str, Any]:
+    answer = hpo("check", write_study(**changes), "--json")
+    assert answer.code in (0, 2), answer.err
+    report: dict[str, Any] = json.loads(answer.out)
+    return report
+
+
+def test_the_first_commands_are_those_that_the_study_will_run(hpo: Hpo, here: Path) -> None:
+    report = checked(hpo, budget={"trials": 5, "parallel": 3})
+    folder, _ = emit("study.yaml")
+    emitted = [trial["params"] for trial in folder.batches()[0]["trials"]]
+    assert [{"x": trial["params"]["x"]} for trial in report["first_trials"]] == emitted
+    first = report["first_trials"][0]
+    assert first["command"] == f"export K=3\necho loss={first['params']['x']!r} ${{trial.dir}}"
+
+
+def test_nothing_is_written(hpo: Hpo, here: Path) -> None:
+    hpo("check", write_study())
+    assert [path.name for path in here.iterdir()] == ["study.yaml"]
+
+
+def test_gpu_hours_are_trials_times_runtime_times_gpus(hpo: Hpo) -> None:
+    resources = {"gpu": 2, "runtime": "90m", "threads": 4}
+    report = checked(hpo, resources=resources)
+    assert report["gpu_hours_at_most"] == 4 * 1.5 * 2
+    text = hpo("check", "study.yaml").out
+    assert "4 trials, 2 at a time; each with 2 GPUs and 4 CPUs for at most 1 h 30 min: at most 12 GPU-hours." in text
+
+
+def test_a_finite_space_bounds_the_trials(hpo: Hpo) -> None:
+    space = {"x": [1, 2, 3], "y": [True, False], "k": 3}
+    command = "echo loss=${hpo.x}${hpo.y?5}"
+    report = checked(hpo, space=space, command=command, budget={"trials": 100, "parallel": 2})
+    assert report["trials"] == report["space"]["configurations"] == 6
+    report = checked(hpo, space=space, command=command, sampler="grid", budget={"parallel": 2})
+    assert report["trials"] == report["space"]["grid"] == 6
+
+
+@pytest.mark.parametrize(
+    ("runtime", "trials", "recommended"),
+    [("4m", 10, True), ("2h", 10_000, False), (None, 10_000, True), (None, 8, False)],
+)
+def test_short_trials_are_told_that_one_allocation_is_better(
+    hpo: Hpo, runtime: str | None, trials: int, recommended: bool
+) -> None:
+    resources = {} if runtime is None else {"runtime": runtime}
+    report = checked(hpo, resources=resources, budget={"trials": trials, "parallel": 4})
+    assert report["cluster"]["jobs"] == trials
+    assert report["cluster"]["login_cpu_s"] == round(3.1 * trials, 1)
+    assert report["cluster"]["one_allocation_is_better"] is recommended
+    text = hpo("check", "study.yaml").out
+    assert ('sbatch --cpus-per-task=4 --wrap "hpo run study.yaml --cores 4"' in text) is recommended
+
+
+def test_an_edit_that_would_waste_trials_is_told_with_the_difference(hpo: Hpo) -> None:
+    study, _, _ = finished_study()
+    assert hpo("check", study).code == 0
+    write_study(command="echo loss=${hpo.x} --new ${trial.dir}")
+    answer = hpo("check", study)
+    assert answer.code == 2
+    assert "study.yaml: 4 finished trials (0.1 hours) of study s ran something else" in answer.out
+    assert "+echo loss=${hpo.x} --new ${trial.dir}" in answer.out
+    assert "hpo run study.yaml --keep" in answer.out and "hpo run study.yaml --fresh" in answer.out
+
+
+def test_inputs_are_listed(hpo: Hpo, here: Path) -> None:
+    (here / "train.py").write_text("")
+    report = checked(hpo, command="python3 train.py ${hpo.x}")
+    assert report["files"] == ["train.py"]

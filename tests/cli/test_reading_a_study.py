@@ -1,0 +1,194 @@
+"""status, best, trials and collect: what is told of a study that has run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from hpo_workflow.cli.trials import cell
+from tests.cli.conftest import Hpo
+from tests.cli.studies import emit, end, finished_study, read, write_study
+
+
+def collected(hpo: Hpo, root: str) -> tuple[int, str]:
+    plan = read(f"{root}/state/plan.json")["plan"]
+    answer = hpo("collect", "--root", root, "--plan", f"{root}/ledger/plans/{plan}.json", "--out", f"{root}/best.json")
+    return answer.code, answer.err
+
+
+@pytest.mark.parametrize("verb", ["status", "best", "trials"])
+def test_a_study_that_has_not_run_is_said(hpo: Hpo, verb: str) -> None:
+    answer = hpo(verb, write_study())
+    assert answer.code == (0 if verb == "status" else 1)
+    assert "study s has not run yet" in answer.out + answer.err
+
+
+def test_a_folder_that_is_no_study_names_the_studies_below_it(hpo: Hpo) -> None:
+    finished_study()
+    answer = hpo("status", "results")
+    assert answer.code == 2
+    assert answer.err.startswith("results: no study has run in this folder.\n  Below it are results/s.")
+
+
+@pytest.mark.parametrize("argument", ["study.yaml", "results/s", "results/s/"])
+def test_best_has_exactly_the_promised_keys(hpo: Hpo, argument: str) -> None:
+    _, folder, _ = finished_study()
+    best = json.loads(hpo("best", argument, "--json").out)
+    assert list(best) == ["trial", "value", "params", "command", "metrics"]
+    x = folder.batches()[1]["trials"][0]["params"]["x"]
+    assert best == {
+        "trial": 2,
+        "value": 0.125,
+        "params": {"x": x, "k": 3},
+        "command": f"K=3 echo loss={x!r} results/s/trials/000/2",
+        "metrics": {"loss": 0.125},
+    }
+
+
+def test_best_without_a_complete_trial_is_a_sentence_and_exit_code_1(hpo: Hpo) -> None:
+    folder, plan = emit(write_study())
+    end(folder, plan, {0: "timeout"})
+    answer = hpo("best", "study.yaml", "--json")
+    assert answer.code == 1 and not answer.out
+    assert answer.err == "study s: no trial is complete yet, 1 failed (`hpo status study.yaml` says why).\n"
+
+
+def test_trials_are_sorted_by_number_or_by_value(hpo: Hpo) -> None:
+    finished_study()
+    rows = json.loads(hpo("trials", "study.yaml", "--json").out)["trials"]
+    assert [row["number"] for row in rows] == [0, 1, 2, 3]
+    assert list(rows[0])[:5] == ["number", "config", "state", "value", "params"]
+    by_value = json.loads(hpo("trials", "study.yaml", "--json", "--sort", "value").out)["trials"]
+    assert [row["value"] for row in by_value] == [0.125, 0.25, 0.5, 0.75]
+
+
+def test_a_trial_without_outcome_is_proposed_and_sorted_last_by_value(hpo: Hpo) -> None:
+    folder, plan = emit(write_study(objective={"metric": "loss", "direction": "maximize"}))
+    end(folder, plan, {1: 0.5})
+    rows = json.loads(hpo("trials", "study.yaml", "--json", "--sort", "value").out)["trials"]
+    assert [(row["number"], row["state"], row["value"]) for row in rows] == [
+        (1, "complete", 0.5),
+        (0, "proposed", None),
+    ]
+
+
+def test_csv_is_safe_in_a_spreadsheet(hpo: Hpo) -> None:
+    space = {"x": ["=cmd|' /C calc'!A0", "@SUM(1)", "plain"], "k": 3}
+    folder, plan = emit(write_study(space=space, command="echo ${hpo.x}", budget={"trials": 3, "parallel": 3}))
+    end(folder, plan, {0: -0.5, 1: "timeout", 2: 1e-9})
+    rows = list(csv.DictReader(io.StringIO(hpo("trials", "study.yaml", "--csv").out)))
+    assert sorted(row["param.x"] for row in rows) == ["'=cmd|' /C calc'!A0", "'@SUM(1)", "plain"]
+    assert [row["value"] for row in rows] == ["-0.5", "", "1e-09"]  # numbers stay numbers
+    assert rows[1]["reason"] == "timeout" and rows[0]["param.k"] == "3"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_text_that_looks_like_a_formula_is_quoted(start: str) -> None:
+    assert cell(f"{start}1+1") == f"'{start}1+1"
+
+
+def test_csv_and_json_together_are_refused(hpo: Hpo) -> None:
+    finished_study()
+    assert hpo("trials", "study.yaml", "--csv", "--json").code == 2
+
+
+def test_values_cannot_steer_the_terminal(hpo: Hpo) -> None:
+    evil = "a\x1b]52;c;aGk=\x07\u202eb"
+    folder, plan = emit(write_study(space={"x": [evil, "b"], "k": 3}, budget={"trials": 2, "parallel": 2}))
+    end(folder, plan, {0: 0.5, 1: 0.25})
+    for verb in ("trials", "best", "status"):
+        out = hpo(verb, "study.yaml").out
+        assert "\x1b" not in out and "\u202e" not in out and "\x07" not in out
+    assert "a\\x1b]52;c;aGk=\\x07\\u202eb" in hpo("trials", "study.yaml").out
+
+
+def test_status_tells_counts_reasons_and_the_best(hpo: Hpo) -> None:
+    folder, plan = emit(write_study())
+    end(folder, plan, {0: "timeout", 1: 0.25})
+    emit("study.yaml")
+    report = json.loads(hpo("status", "study.yaml", "--json").out)
+    assert report["state"] == "stopped"
+    assert report["n_trials"] == {"complete": 1, "failed": 1, "proposed": 2}
+    assert report["failures"] == {"timeout": 1}
+    assert report["best"]["trial"] == 1
+    text = hpo("status", "study.yaml").out
+    assert "study s: stopped; `hpo run study.yaml` goes on" in text
+    assert "2 of 4 trials done; 1 complete; 2 proposed; 1 failed (timeout 1)" in text
+
+
+def test_status_of_an_ended_study_says_why_it_ended(hpo: Hpo) -> None:
+    finished_study()
+    assert hpo("status", "results/s").out.startswith("study s: ended: 4 of 4 trials done\n")
+
+
+def test_status_counts_what_does_not_count(hpo: Hpo) -> None:
+    study, folder, _ = finished_study()
+    emitted = [record["trials"] for record in folder.batches()]
+    outside = sum(trial["params"]["x"] > 0.5 for trials in emitted for trial in trials)
+    assert outside
+    write_study(space={"x": {"type": "float", "low": 0.0, "high": 0.5}, "k": 3})
+    emit(study)
+    assert json.loads(hpo("status", study, "--json").out)["not_counted"]["outside_the_space"] == outside
+
+
+def test_collect_writes_the_result(hpo: Hpo) -> None:
+    finished_study()
+    code, said = collected(hpo, "results/s")
+    assert code == 0
+    result = read("results/s/best.json")
+    assert result["study"] == "s"
+    assert result["ended"] == "budget" and result["sentence"] == "4 of 4 trials done"
+    assert (result["trial"], result["value"], result["seconds"]) == (2, 0.125, 360.0)
+    assert result["n_trials"] == {"complete": 4} and result["failures"] == {}
+    assert result["objective"] == {"metric": "loss", "direction": "minimize"}
+    best = json.loads(hpo("best", "study.yaml", "--json").out)
+    assert {key: result[key] for key in best} == best
+    assert said.splitlines()[1].startswith("best loss 0.125 (trial 2): x=")
+
+
+def test_collect_of_a_failed_study_shows_a_log_and_writes_no_result(hpo: Hpo) -> None:
+    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 5}))
+    log = [f"line {i}" for i in range(40)] + ["\x1b[31mboom\x1b[0m"]
+    end(folder, plan, {0: "exit_code", 1: "exit_code", 2: "timeout", 3: "exit_code", 4: "timeout"}, log)
+    code, said = collected(hpo, "results/s")
+    assert code == 1 and not Path("results/s/best.json").exists()
+    assert said.splitlines()[:5] == [
+        "study s failed: the first 5 trials all failed; the commonest reason is exit_code (3).",
+        "  failed by reason: exit_code 3, timeout 2",
+        "trial 3 failed with exit_code: it ended with exit_code",
+        "the end of its log, results/s/trials/000/3/log:",
+        "  | line 26",
+    ]
+    assert said.splitlines()[-1] == "  | \\x1b[31mboom\\x1b[0m"
+
+
+def test_collect_with_nothing_complete_fails_although_the_budget_is_used(hpo: Hpo) -> None:
+    folder, plan = emit(write_study(budget={"trials": 2, "parallel": 2, "failures": 50}))
+    end(folder, plan, {0: "timeout", 1: "timeout"}, log=())
+    code, said = collected(hpo, "results/s")
+    assert code == 1
+    assert said.startswith("study s failed: no trial is complete.") and "is empty" in said
+
+
+def test_metrics_tells_what_it_reads_and_refuses(hpo: Hpo, here: Path) -> None:
+    (here / "log").write_text("start\nloss=0.5 acc=1,5\nloss=oops\nval_loss=3\n")
+    answer = hpo("metrics", "log", "--study", write_study())
+    assert answer.code == 0
+    assert "loss = 0.5  (the objective)" in answer.out
+    assert "refused: acc=1,5" in answer.out and "near miss: val_loss" in answer.out
+
+
+def test_metrics_without_the_objective_hints_at_its_neighbour(hpo: Hpo, here: Path) -> None:
+    (here / "log").write_text("val_loss=3\n")
+    answer = hpo("metrics", "log", "--study", write_study())
+    assert answer.code == 1
+    assert "saw `val_loss`; the objective is `loss`" in answer.out
+
+
+def test_metrics_of_a_missing_log_is_a_sentence(hpo: Hpo) -> None:
+    answer = hpo("metrics", "nowhere")
+    assert answer.code == 2 and answer.err.startswith("nowhere: it cannot be read (No such file")
