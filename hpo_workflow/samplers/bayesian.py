@@ -78,7 +78,8 @@ def normalised(losses: Array) -> Array:
     middle, best = np.median(y), y.min()
     if middle > best:
         y = np.minimum(y, middle + OUTLIER * (middle - best))
-    y = _standardised(y)
+    reach = y.max() - best
+    y = _standardised((y - best) / reach if reach > 0.0 else np.zeros_like(y))
     if not y.any():
         return y
     slope = (np.sign(y) * np.log1p(np.abs(y))).sum()
