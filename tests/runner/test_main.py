@@ -324,6 +324,50 @@ def test_a_runner_that_is_told_to_end_records_a_lost_attempt_at_once(
     assert not study.out.exists()
 
 
+def test_a_signal_that_reaches_runner_and_program_at_once_is_no_failure_of_the_program(study: Study) -> None:
+    study.use("echo loss=1; sleep 60")
+    process = study.start(attempt=2)
+    group = study.group()
+    wait_for(study.log)
+    os.kill(process.pid, signal.SIGSTOP)  # so that the program is the first to go
+    os.killpg(group, signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.wait(20) == 0
+    assert study.done["lost"] is True
+    assert not Path(study.paths.result_record(12)).exists()
+
+
+def test_a_runner_under_nohup_stays_when_the_terminal_goes(study: Study) -> None:
+    study.use("echo loss=1; while [ ! -e go ]; do sleep 0.05; done; echo loss=2")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = study.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(study.log)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    (study.launch / "go").touch()
+    assert process.wait(20) == 0
+    assert len(study.result["metrics"]["points"]["loss"]) == 2
+
+
+def test_the_claim_is_touched_while_the_program_runs_and_while_it_ends(study: Study) -> None:
+    study.spec["limits"]["grace_s"] = 20
+    study.use("trap 'echo ending; sleep 1; exit 0' TERM; echo loss=1; while :; do sleep 0.1; done")
+    process = study.start()
+    study.group()
+    path = study.paths.claim(12, 1)
+    for words in ("loss", "ending"):
+        wait_for(lambda words=words: words in study.log())
+        os.utime(path, (1, 1))
+        wait_for(lambda: os.stat(path).st_mtime > 1)
+        study.stop()
+    assert process.wait(20) == 0
+    assert study.result["end"]["kind"] == "cancelled"
+
+
 def test_the_last_lost_attempt_is_written_for_the_workflow_and_is_no_result(study: Study) -> None:
     study.use("echo loss=1; sleep 60")
     for attempt in (1, 2):
