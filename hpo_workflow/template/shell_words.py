@@ -217,6 +217,8 @@ class _Reader:
                 self._compound(keyword, gap)
             else:
                 word = self._word(gap)
+                if word.end == word.start:
+                    raise _Lost(f"`{self._excerpt(word.start)}` is not understood.")
                 if word.text is not None and word.text.isdigit() and self._char() in ("<", ">"):
                     continue  # the number of a file descriptor
                 words.append(word)
@@ -394,6 +396,10 @@ class _Reader:
         known = True
         """`literal` is still the whole text of the word."""
         brackets = braces = 0
+        if self._starts("<(") or self._starts(">("):
+            self.position += 2
+            self._commands(")")
+            known = False
         while char := self._char():
             item = self._placeholder()
             if item is not None:
@@ -445,7 +451,9 @@ class _Reader:
                 literal.append(char)
                 self.position += 1
         word.end = self.position
-        if known:
+        if self.source[word.start : word.end] == "[":
+            word.prefix = word.text = "["
+        elif known:
             word.prefix = word.text = "".join(literal)
         if word.placeholders and self._char() in ("<", ">") and self._char():
             for item in word.placeholders:
