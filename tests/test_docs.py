@@ -144,9 +144,11 @@ def test_the_readme_names_the_samplers_that_there_are():
         "fidelity: {name: epochs, type: int, low: 1, high: 81}",
         "pruner: {name: median}",
         "retry: {oom: {times: 2}}",
+        "start: [{lr: 0.001}]",
         "history: [{study: results/old}]",
         "track: [mlflow]",
         "constraints: [{metric: mem_gb, max: 8}]",
+        "software: {container: image.sif}",
     ],
 )
 def test_what_the_readme_calls_not_yet_is_refused_with_a_message(clone, text):
@@ -155,6 +157,15 @@ def test_what_the_readme_calls_not_yet_is_refused_with_a_message(clone, text):
     refused = clone.run("hpo check config/digits.yaml", code=2)
     assert "not in this version" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_several_objectives_are_refused_with_a_message(clone):
+    clone.edit(
+        "config/digits.yaml",
+        "objective:\n  metric: accuracy\n  direction: maximize",
+        "objective:\n  - {metric: accuracy, direction: maximize}\n  - {metric: loss, direction: minimize}",
+    )
+    assert "not in this version" in clone.run("hpo check config/digits.yaml", code=2).stderr
 
 
 # ---- links -------------------------------------------------------------------------------------------------
