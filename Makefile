@@ -16,7 +16,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: $(VENV)/.runtime ## tune a small network on scikit-learn's digits and show the best parameters
-	$(BIN)/hpo run config/digits.yaml
+	@. $(BIN)/activate && hpo run config/digits.yaml
 
 setup: $(VENV)/.development ## install what tests and checks need
 
