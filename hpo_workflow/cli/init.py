@@ -22,8 +22,18 @@ configfile: study.yaml
 """
 
 SNAKEFILE = """\
-from hpo_workflow.shipped import shipped  # `snakemake --profile {profile}` runs study.yaml
+# snakemake --profile {profile}
+from hpo_workflow.shipped import shipped
+
+
 include: shipped("rules/study.smk")
+
+
+rule all:
+    localrule: True
+    default_target: True
+    input:
+        rules.study.output,
 """
 
 EXAMPLES = """\b

@@ -34,8 +34,11 @@ def test_snakemake_finds_the_profile_by_its_name(hpo: Hpo, here: Path, profile: 
     assert hpo("init", "--profile", profile).code == 0
     assert (here / profile / "config.yaml").read_text() == (here / "profiles" / profile / "config.yaml").read_text()
     assert (here / profile / "config.yaml").read_text().endswith("\nconfigfile: study.yaml\n")
-    snakefile = (here / "Snakefile").read_text()
-    assert len(snakefile.splitlines()) == 2 and f"--profile {profile}" in snakefile
+    assert (here / "Snakefile").read_text().startswith(f"# snakemake --profile {profile}\n")
+    call = [sys.executable, "-P", "-m", "snakemake", "--profile", profile, "-n", "--executor", "local"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 24 trials finished" in done.stderr
 
 
 def test_nothing_is_overwritten_and_nothing_written_beside_it(hpo: Hpo, here: Path) -> None:
