@@ -98,7 +98,9 @@ def check_settings(settings: Mapping[str, Any] | str, space: SearchSpace) -> lis
     return faults
 
 
-def _check_names(settings: Mapping[str, Any]) -> list[Fault]:
+def _check_names(settings: Any) -> list[Fault]:
+    if not isinstance(settings, Mapping):
+        return [Fault("sampler", f"{settings!r} is not a sampler.", f"Choose one of {_listed(_SAMPLERS)}.")]
     name = settings.get("name", "auto")
     if not isinstance(name, str) or name not in _SAMPLERS:
         if name in _LATER:

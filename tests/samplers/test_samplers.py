@@ -35,6 +35,8 @@ def test_auto_is_tpe_and_a_name_alone_will_do() -> None:
         ("BO", "sampler.name", "BO is not a sampler. Did you mean gp? Known here: "),
         ("sobo", "sampler.name", "sobo is not a sampler. Did you mean sobol? Known here: "),
         ({"name": "zzz"}, "sampler.name", "zzz is not a sampler. Known here: auto, tpe, gp, random, grid, sobol."),
+        (["tpe"], "sampler", "['tpe'] is not a sampler. Choose one of auto, "),
+        (None, "sampler", "None is not a sampler. Choose one of auto, "),
         ({"name": ["tpe"]}, "sampler.name", "['tpe'] is not a sampler. "),
         ({"name": "cmaes"}, "sampler.name", "cmaes is not in this version. Choose one of auto, "),
         (
