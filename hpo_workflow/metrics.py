@@ -40,6 +40,8 @@ CAP_POINTS = 10_000
 CAP_TOTAL = 300_000
 """Points of all metrics together."""
 CAP_NAMES = 500
+CAP_NAME = 200
+"""Characters of a name; what is longer is data, and dropped."""
 CAP_NUMBER = 100
 """Characters of a number."""
 CAP_REJECTED = 50
@@ -467,10 +469,17 @@ class _Lines:
     def __init__(self) -> None:
         self.number = 1
         self.cut = 0
+        self._at_start = True
         self._rest = b""
-        self._after_return = False
+
+    @property
+    def count(self) -> int:
+        """Lines so far, the last one also where it has no end yet."""
+        return self.number - self._at_start
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        if data:
+            self._at_start = data.endswith(b"\n")
         if len(self._rest) > CAP_LINE:  # the rest of an over-long line is not kept
             ends = [position for position in (data.find(b"\n"), data.find(b"\r")) if position >= 0]
             if not ends:
@@ -658,7 +667,7 @@ class MetricReader:
                 seen = seen or item.value is not None or item.kind == "ambiguous"
             if item.value is None:
                 if name not in self._wanted:
-                    if len(self._unread) < 50:
+                    if len(self._unread) < 50 and len(name) <= CAP_NAME:
                         self._unread[name] = None
                 else:
                     problem = self._problem(number, item)
@@ -709,7 +718,7 @@ class MetricReader:
     def _series_of(self, table: dict[str, Series], name: str) -> Series | None:
         series = table.get(name)
         if series is None:
-            if len(table) >= CAP_NAMES and name not in self._wanted:
+            if (len(table) >= CAP_NAMES or len(name) > CAP_NAME) and name not in self._wanted:
                 self._n_dropped += 1
                 return None
             series = table[name] = Series()
@@ -755,7 +764,7 @@ class MetricReader:
         result.points = {name: series.points() for name, series in merged.items()}
         result.counts = {name: series.count for name, series in merged.items()}
         result.problems, result.n_problems = self._problems, self._n_problems
-        result.lines = self._printed.number - (0 if not self._blank else 1)
+        result.lines = self._printed.count
         result.cut_lines = self._printed.cut + self._recorded.cut
         result.dropped_names = self._n_dropped
         result.shapes = [[shape, count] for shape, count in self._shapes.items()]
@@ -781,6 +790,7 @@ class MetricReader:
         elif self._mention is not None and self._last_problem is None:
             number, text = self._mention
             form = '{"%s": 0.5}' if self._format == "json" else "%s=0.5"
+            other = self._other_form(text)
             hints.append(
                 f"line {number} mentions it: `{text}`; "
                 + (
@@ -788,7 +798,7 @@ class MetricReader:
                     if self._filter
                     else ""
                 )
-                + f"the form that is read is `{form % self.objective}` (other forms: metrics.define)"
+                + f"the form that is read is `{form % self.objective}`; {other}"
             )
         if not hints and names:
             hints.append(f"saw {_listed(names[:6])}; the objective is `{self.objective}`")
@@ -796,6 +806,16 @@ class MetricReader:
             form = "no JSON object" if self._format == "json" else "no name=value"
             hints.append("the program printed nothing" if self._blank else f"{form} was found in its output")
         return hints
+
+    def _other_form(self, text: str) -> str:
+        """How to have the objective read from a line on which it stands in another form."""
+        if self._format != "json" and text.startswith('{"') and text.endswith("}"):
+            return "for JSON lines say metrics.format: json"
+        name = re.escape(self.objective)
+        match = re.search(rf"(?<![\w./-]){name}[\"']?\s*:(?=\s*[-+.\d])", text)
+        if match:
+            return f"to read this one: metrics.define: {{{self.objective}: {{after: {json.dumps(match.group())}}}}}"
+        return "metrics.define reads other forms"
 
     def _warnings(self) -> list[str]:
         warnings = []

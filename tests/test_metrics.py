@@ -400,6 +400,16 @@ def test_the_target_is_reached_while_the_program_runs() -> None:
         ("acuracy=0.9\n", "accuracy", "saw `acuracy`; the objective is `accuracy`"),
         ("val/loss=1\n", "loss", "saw `val/loss`; the objective is `loss`"),
         ("x\nloss: 0.5\n", "loss", "line 2 mentions it: `loss: 0.5`; the form that is read is `loss=0.5`"),
+        (
+            "0.1 loss 0.5\n",
+            "loss",
+            "line 1 mentions it: `0.1 loss 0.5`; the form that is read is `loss=0.5`; metrics.define",
+        ),
+        (
+            '{"loss": 0.5}\n',
+            "loss",
+            'line 1 mentions it: `{"loss": 0.5}`; the form that is read is `loss=0.5`; for JSON',
+        ),
         ("lr=1\n", "accuracy", "saw `lr`; the objective is `accuracy`"),
         ("hello\n", "loss", "no name=value was found in its output"),
         ("", "loss", "the program printed nothing"),
@@ -409,6 +419,28 @@ def test_a_missing_objective_comes_with_a_near_miss(text: str, metric: str, hint
     judged = verdict(read(text, {**LOSS, "metric": metric}), {**LOSS, "metric": metric})
     assert judged["reason"] == "metric_missing"
     assert judged["detail"].startswith(f"`{metric}` was never printed: {hint}")
+
+
+@pytest.mark.parametrize(
+    "line", ["loss: 0.25", "{'loss': 0.25, 'epoch': 1}", "12ms - loss : 0.25 - acc: 0.5", "x loss:.25"]
+)
+def test_the_cure_for_another_form_works(line: str) -> None:
+    said = read(line).hints[-1]
+    cure = re.search(r"metrics\.define: \{loss: \{after: (\".*\")\}\}$", said)
+    assert cure is not None
+    assert values(read(line, define={"loss": {"after": json.loads(cure[1])}})) == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("", 0), ("a", 1), ("a\n", 1), ("a\nb", 2), ("\n\n", 2), ("a\rb\r", 1), ("a\r\nb\r\n", 2)]
+)
+def test_lines_are_counted_as_an_editor_counts_them(text: str, lines: int) -> None:
+    assert read(text).lines == lines
+
+
+def test_an_over_long_name_is_data() -> None:
+    extraction = read('{"' + "x" * 300 + '": 1, "loss": 2}', format="json")
+    assert list(extraction.points) == ["loss"]
 
 
 MNIST = "".join(

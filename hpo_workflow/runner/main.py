@@ -29,6 +29,7 @@ from hpo_workflow.runner.process import (
     Program,
     Signals,
     Supervisor,
+    in_cluster_job,
 )
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
@@ -144,6 +145,8 @@ class Runner:
         if not isinstance(owned, claims.Claim):
             return owned
         self._lost_before = owned.lost_before
+        if self._deadline is not None and not in_cluster_job():
+            self._deadline += time.monotonic() - self._started  # waiting for a twin is not the program's time
         result = self._result()  # published while we claimed
         if result is not None:
             os.unlink(owned.path)
@@ -194,7 +197,7 @@ class Runner:
                 result = self._result()
                 if result is not None:
                     return self._finish(result, f"superseded: {found.where} ran it")
-                if self._deadline is not None and time.monotonic() > self._deadline:
+                if self._deadline is not None and time.monotonic() > self._deadline and in_cluster_job():
                     detail = f"waited for {found.where} until the runtime was over"
                     return self._lost({"end": "superseded", "reason": None, "detail": detail, "seconds": 0.0})
 
@@ -264,9 +267,11 @@ class Runner:
         since = time.monotonic()
         while True:
             devices = lease.try_take()
-            if devices is not None:
-                return devices
             now = time.monotonic()
+            if devices is not None:
+                if self._deadline is not None and not in_cluster_job():
+                    self._deadline += now - since  # nobody's clock but ours: the program gets its whole runtime
+                return devices
             if not told and now - since > 2:
                 self.say("all GPUs of this machine are in use by other trials; waiting for one")
                 told = True
@@ -277,7 +282,7 @@ class Runner:
                 return order
             if self._signals.stop is not None:
                 return Order("lost", "killed", "ended while it waited for a GPU")
-            if self._deadline is not None and now > self._deadline:
+            if self._deadline is not None and now > self._deadline and in_cluster_job():
                 return Order("lost", "killed", "no GPU became free within the runtime")
 
     def _check_stop(self) -> Order | None:
@@ -364,7 +369,7 @@ class Runner:
         words = f"; its last words: {last}" if last else ""
         assert code is not None  # it ended by itself
         if self._signals.stop is not None:  # whoever told us to end has told the program too
-            reason = "preempted" if os.environ.get("SLURM_JOB_ID") else "killed"
+            reason = "preempted" if in_cluster_job() else "killed"
             return Order("lost", reason, f"the runner got {signal.Signals(self._signals.stop).name}{words}")
         if outcome.oom_kills and os.environ.get("SLURM_JOB_ID"):  # the control group is this job's alone
             return Order("failed", "oom", f"the kernel killed a process of it for memory{words}")

@@ -29,6 +29,15 @@ TAIL_BYTES = 4096
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "_CONDOR_SCRATCH_DIR")
+"""Set by Slurm, PBS, LSF, Grid Engine, HTCondor inside a job."""
+
+
+def in_cluster_job() -> bool:
+    """Whether a scheduler started this process, and ends it when its time is over."""
+    return any(name in os.environ for name in JOB_VARIABLES)
+
+
 class Signals:
     """The signals that the runner gets, as facts to look at: `wake` can be polled, `stop` is the first order to end."""
 
@@ -496,7 +505,7 @@ class Supervisor:
         if self._signals.stop is not None and ended is None:
             name = signal.Signals(self._signals.stop).name
             if self._outcome.order is None:
-                reason = "preempted" if os.environ.get("SLURM_JOB_ID") else "killed"
+                reason = "preempted" if in_cluster_job() else "killed"
                 self._give(Order("lost", reason, f"the runner got {name}"))
             if self._signals.stop == signal.SIGINT and self._signals.n_stops > 1 and not self._killed:
                 self._kill_at = now  # Ctrl-C twice

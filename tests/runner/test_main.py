@@ -204,7 +204,7 @@ def test_a_log_that_grows_too_long_loses_its_middle_and_the_record_says_so(study
 def test_a_hundred_megabytes_pass_in_little_memory(study: Study) -> None:
     study.spec["limits"]["log_bytes"] = 10**6
     study.use(
-        "head -c 90000000 /dev/zero | tr '\\0' 'x'; echo; (yes text || true) | head -c 15000000; echo; echo loss=5"
+        "head -c 90000000 /dev/zero | tr '\\0' 'x'; echo; (yes $(seq 30) || true) | head -c 15000000; echo; echo loss=5"
     )
     process = study.start(impatient=False)
     peak = 0
@@ -483,6 +483,13 @@ def test_a_claim_of_another_host_holds_while_it_is_touched_and_no_longer(study: 
     assert process.wait(20) == 0
     lost = study.result["attempts"][0]
     assert (lost["end"], lost["reason"], lost["host"]) == ("lost", "node", "elsewhere")
+
+
+def test_waiting_for_a_twin_is_not_the_programs_time(study: Study) -> None:
+    foreign_claim(study)
+    study.use("sleep 1; echo loss=1")
+    assert study.run("--runtime-s", "3")[0] == 0  # the claim is stale after 2 s
+    assert study.result["end"]["kind"] == "done"
 
 
 def test_slurm_is_asked_whether_the_job_of_a_claim_has_ended(study: Study) -> None:
