@@ -1,0 +1,392 @@
+"""`hpo run` with a pretended Snakemake; tests/workflow has the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpo_workflow.cli import run as run_module
+from hpo_workflow.cli.profile import Profile, find_profile, option_in
+from hpo_workflow.cli.run import place
+from hpo_workflow.cli.snakemake_process import excerpt, failed_rules, jobname_prefix, snakemake_call
+from hpo_workflow.cli.study_argument import load_plan
+from hpo_workflow.errors import UsageError
+from hpo_workflow.store.atomic import publish
+from hpo_workflow.store.session import is_alive
+from hpo_workflow.store.study_folder import StudyFolder
+from tests.cli.conftest import Hpo
+from tests.cli.studies import emit, end, finished_study, read, write_study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PRETENDED = """\
+import json, os, signal, sys, time
+with open("calls", "a") as calls:
+    print(json.dumps({"argv": sys.argv[1:], "session": os.environ.get("HPO_SESSION")}), file=calls)
+def told(number, frame):
+    with open("signals", "a") as signals:
+        print(signal.Signals(number).name, file=signals, flush=True)
+    if number == signal.SIGINT:
+        sys.exit(1)
+signal.signal(signal.SIGTERM, told)
+signal.signal(signal.SIGINT, told)
+open("started", "w").close()
+exec(open("play.py").read())
+"""
+
+
+@pytest.fixture
+def snakemake(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module `snakemake` that records its calls and then runs play.py; gives the folder."""
+    modules = here / "modules"
+    modules.mkdir()
+    (modules / "snakemake.py").write_text(PRETENDED)
+    (here / "play.py").write_text("sys.exit(0)\n")
+    monkeypatch.setenv("PYTHONPATH", f"{modules}:{ROOT}")
+    monkeypatch.setattr(run_module, "TICK_S", 0.05)
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    return here
+
+
+def calls(folder: Path) -> list[dict[str, object]]:
+    path = folder / "calls"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+# ---- the call ----------------------------------------------------------------------------------------------
+def test_the_call_is_the_one_of_the_readme_with_our_snakefile(here: Path) -> None:
+    plan, _ = load_plan(write_study())
+    call = snakemake_call(
+        "study.yaml", plan.spec, Profile("p"), cores=4, jobs=None, n_gpus=2, prefix=None, extra=["--foo", "1"]
+    )
+    assert call[:4] == [sys.executable, "-P", "-m", "snakemake"]
+    assert call[4:] == [
+        *("--snakefile", str(ROOT / "hpo_workflow" / "rules" / "study.smk"), "--configfile", "study.yaml"),
+        *("--profile", "p", "--resources", "gpu=2", "--scheduler", "greedy", "--rerun-incomplete", "--keep-going"),
+        *("--cores", "4", "--foo", "1"),
+    ]
+
+
+def test_a_cluster_profile_without_jobs_gets_as_many_as_the_study_wants(here: Path) -> None:
+    plan, _ = load_plan(write_study())
+    slurm = Profile("p", {"executor": "slurm"})
+    given = {"cores": None, "n_gpus": None, "prefix": "hpo-s-1", "extra": []}
+    assert snakemake_call("s", plan.spec, slurm, jobs=None, **given)[-4:] == [  # type: ignore[arg-type]
+        *("--jobs", "2", "--slurm-jobname-prefix", "hpo-s-1"),
+    ]
+    slurm = Profile("p", {"executor": "slurm", "jobs": 100})
+    assert "--jobs" not in snakemake_call("s", plan.spec, slurm, jobs=None, **given)  # type: ignore[arg-type]
+
+
+def test_names_of_slurm_jobs_are_what_the_plugin_accepts() -> None:
+    assert jobname_prefix("my.study", "0123456789abcdef") == "hpo-my-study-01234567"
+    assert len(jobname_prefix("x" * 64, "0123456789abcdef")) == 50
+
+
+def test_options_are_found_in_all_their_spellings() -> None:
+    assert option_in(["--jobs", "4"], "--jobs", "-j") == "4"
+    assert option_in(["--jobs=4"], "--jobs", "-j") == "4"
+    assert option_in(["-j4"], "--jobs", "-j") == "4"
+    assert option_in(["-j", "--foo"], "--jobs", "-j") == ""
+    assert option_in(["--jobs-x", "4"], "--jobs", "-j") is None
+
+
+# ---- profiles ----------------------------------------------------------------------------------------------
+def test_a_profile_of_the_folder_comes_before_the_shipped_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(here / "home"))
+    assert find_profile("slurm").folder == str(ROOT / "profiles" / "slurm")
+    assert find_profile("slurm").executor == "slurm" and find_profile("local").executor == "local"
+    for place_ in ("home/snakemake/slurm", "slurm", "profiles/slurm"):
+        (here / place_).mkdir(parents=True)
+        (here / place_ / "config.yaml").write_text("executor: slurm\njobs: 3\n")
+        found = find_profile("slurm")
+        assert Path(found.folder).resolve() == here / place_ and found.settings["jobs"] == 3
+
+
+def test_an_unknown_profile_lists_the_places(here: Path) -> None:
+    with pytest.raises(UsageError, match=r"--profile nope: there is no such profile[\s\S]*profiles/nope"):
+        find_profile("nope")
+
+
+def test_a_garbled_profile_is_named(here: Path) -> None:
+    (here / "profiles" / "p").mkdir(parents=True)
+    (here / "profiles" / "p" / "config.yaml").write_text("a: [\n")
+    with pytest.raises(UsageError, match=r"^profiles/p/config.yaml: this profile cannot be read"):
+        find_profile("p")
+
+
+# ---- where it runs -----------------------------------------------------------------------------------------
+def test_more_gpus_than_the_machine_has_are_refused(hpo: Hpo, monkeypatch: pytest.MonkeyPatch, snakemake: Path) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    answer = hpo("run", write_study(resources={"gpu": 3}))
+    assert answer.code == 2
+    assert answer.err.startswith("study.yaml, resources.gpu: 3 asked for each trial, and this machine shows 2.")
+    assert not calls(snakemake)
+
+
+def test_local_gpus_are_told_to_snakemake_unless_the_user_does(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    plan, _ = load_plan(write_study(resources={"gpu": 1}))
+    assert place(plan, Profile("p"), 4, None, ()).n_gpus == 2
+    assert place(plan, Profile("p", {"resources": {"gpu": 1}}), 4, None, ()).n_gpus is None
+    assert place(plan, Profile("p"), 4, None, ("--resources", "gpu=1")).n_gpus is None
+    assert place(plan, Profile("p", {"executor": "slurm"}), None, None, ()).n_gpus is None
+
+
+@pytest.mark.parametrize(("cores", "threads", "warned"), [(4, 1, False), (1, 1, True), (4, 4, True), (8, 4, False)])
+def test_fewer_cores_than_the_study_wants_are_a_warning(here: Path, cores: int, threads: int, warned: bool) -> None:
+    plan, _ = load_plan(write_study(resources={"threads": threads}))
+    warnings = place(plan, Profile("p"), cores, None, ()).warnings
+    assert bool(warnings) is warned
+    if warned:
+        assert warnings[0].startswith(f"budget.parallel is 2, but --cores {cores} runs only 1 at a time")
+
+
+def test_fewer_jobs_than_the_study_wants_are_a_warning(here: Path) -> None:
+    plan, _ = load_plan(write_study(budget={"trials": 50, "parallel": 20}))
+    slurm = Profile("p", {"executor": "slurm", "jobs": 10})
+    assert "--jobs 10 runs only 10 at a time" in place(plan, slurm, None, None, ()).warnings[0]
+    assert not place(plan, slurm, None, 20, ()).warnings
+
+
+# ---- decisions ---------------------------------------------------------------------------------------------
+def test_an_edit_is_refused_before_anything_starts_and_then_kept(hpo: Hpo, snakemake: Path) -> None:
+    study, folder, _ = finished_study()
+    write_study(command="echo loss=${hpo.x} --new")
+    answer = hpo("run", study)
+    assert answer.code == 2 and "4 finished trials" in answer.err and not calls(snakemake)
+    assert not os.path.exists(folder.paths.session)
+    answer = hpo("run", study, "--keep")
+    assert answer.code == 0 and "--keep: 4 earlier trials count from now on" in answer.err
+    decision = folder.decisions()[0]
+    assert decision["kind"] == "keep" and decision["identity"] == load_plan(study)[0].identity
+    assert len(decision["others"]) == 1
+    assert hpo("run", study).code == 0
+
+
+def test_fresh_leaves_the_old_ones_on_disk(hpo: Hpo, snakemake: Path) -> None:
+    study, folder, _ = finished_study()
+    write_study(command="echo loss=${hpo.x} --new")
+    answer = hpo("run", study, "--fresh")
+    assert "--fresh: 4 earlier trials stay on disk and do not count" in answer.err
+    assert folder.decisions()[0]["kind"] == "fresh" and folder.result(0) is not None
+    assert "0 done" not in answer.err and "nothing done yet" in answer.err
+
+
+def test_failed_trials_are_set_aside_to_run_anew(hpo: Hpo, snakemake: Path) -> None:
+    folder, plan = emit(write_study())
+    end(folder, plan, {0: "timeout", 1: 0.25})
+    answer = hpo("run", "study.yaml", "--retry-failed")
+    assert "--retry-failed: 1 failed configuration will run anew" in answer.err
+    assert [(d["kind"], d["numbers"]) for d in folder.decisions()] == [("retry_failed", [0])]
+    assert "no trial has failed" in hpo("run", "study.yaml", "--retry-failed").err
+
+
+def test_decisions_without_need_are_said_and_do_no_harm(hpo: Hpo, snakemake: Path) -> None:
+    study, folder, _ = finished_study()
+    assert "there is nothing to decide" in hpo("run", study, "--keep").err
+    assert not folder.decisions()
+
+
+@pytest.mark.parametrize("arguments", [("--keep", "--fresh"), ("--keep", "-n"), ("--fresh", "--", "--dry-run")])
+def test_decisions_that_contradict_the_rest_are_refused(hpo: Hpo, snakemake: Path, arguments: tuple[str, ...]) -> None:
+    finished_study()
+    assert hpo("run", "study.yaml", *arguments).code == 2
+    assert not calls(snakemake)
+
+
+def test_a_dry_run_records_nothing(hpo: Hpo, snakemake: Path) -> None:
+    assert hpo("run", write_study(), "-n").code == 0
+    argv = calls(snakemake)[0]["argv"]
+    assert isinstance(argv, list) and argv[-1] == "-n"
+    assert not (snakemake / "results").exists()
+
+
+# ---- the run -----------------------------------------------------------------------------------------------
+def test_a_finished_study_has_nothing_to_do_and_shows_its_best(hpo: Hpo, snakemake: Path) -> None:
+    finished_study()
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 0
+    assert "study s: nothing to do, all 4 trials are done" in answer.err
+    lines = answer.out.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("best loss 0.125 (trial 2): x=")
+    assert lines[1].startswith("command: K=3 echo loss=")
+
+
+def test_quiet_says_the_result_alone(hpo: Hpo, snakemake: Path) -> None:
+    finished_study()
+    assert hpo("run", "study.yaml", "-q").err == "study s: nothing to do, all 4 trials are done\n"
+
+
+def test_snakemake_gets_our_session_and_it_is_free_afterwards(hpo: Hpo, snakemake: Path) -> None:
+    _, folder, _ = finished_study()
+    path = folder.paths.session
+    (snakemake / "play.py").write_text(f"print(open({path!r}).read(), file=open('seen', 'w')); sys.exit(0)\n")
+    hpo("run", "study.yaml")
+    session = json.loads((snakemake / "seen").read_text())
+    assert session["token"] == calls(snakemake)[0]["session"]
+    assert not os.path.exists(path)
+
+
+def test_lost_jobs_start_snakemake_again_at_most_five_times(hpo: Hpo, snakemake: Path) -> None:
+    emit(write_study())
+    (snakemake / "play.py").write_text("print('Error in rule trial:'); sys.exit(1)\n")
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 1
+    assert len(calls(snakemake)) == 6
+    assert "2 trials lost their jobs in all attempts; starting again (5 of at most 5)" in answer.err
+    assert (
+        "Snakemake failed (exit code 1); 0 of 4 trials are done. From its log, results/s/state/snakemake.log:"
+        in answer.err
+    )
+
+
+def test_another_failure_of_snakemake_is_shown_and_not_repeated(hpo: Hpo, snakemake: Path) -> None:
+    emit(write_study())
+    (snakemake / "play.py").write_text(
+        "print('Building DAG'); print('WorkflowError:\\n  \\x1b[31mno disk'); sys.exit(1)\n"
+    )
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 1 and len(calls(snakemake)) == 1
+    assert answer.err.splitlines()[-2:] == ["  | WorkflowError:", "  |   \\x1b[31mno disk"]
+
+
+def test_a_failed_study_shows_the_end_of_a_log_and_the_cure(hpo: Hpo, snakemake: Path) -> None:
+    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 5}))
+    end(folder, plan, dict.fromkeys(range(5), "exit_code"), log=("boom",))
+    (snakemake / "play.py").write_text("print('Error in rule study:'); sys.exit(1)\n")
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 1
+    assert "study s failed: the first 5 trials all failed; the commonest reason is exit_code (5)." in answer.err
+    assert "  | boom" in answer.err
+    assert answer.err.splitlines()[-1].startswith("When the cause is mended, `hpo run study.yaml --retry-failed`")
+
+
+def test_trials_that_end_meanwhile_are_told_line_by_line(hpo: Hpo, snakemake: Path) -> None:
+    write_study()
+    (snakemake / "play.py").write_text(
+        "from tests.cli.studies import emit, end\n"
+        "folder, plan = emit('study.yaml'); time.sleep(0.3); end(folder, plan, {0: 0.5, 1: 'timeout'})\n"
+        "emit('study.yaml'); time.sleep(0.3); end(folder, plan, {2: 0.75, 3: 0.25}); sys.exit(0)\n"
+    )
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 0, answer.err
+    told = [line for line in answer.err.splitlines() if line.startswith("[")]
+    assert told == [
+        "[1/4] trial 0 in 1 min 30 s: loss 0.5, the best so far",
+        "[2/4] trial 1 in 1 min 30 s: failed (timeout): it ended with timeout",
+        "[3/4] trial 2 in 1 min 30 s: loss 0.75",
+        "[4/4] trial 3 in 1 min 30 s: loss 0.25, the best so far",
+    ]
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """`hpo run` as a process, once its Snakemake has started."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", str(ROOT / "hpo_workflow" / "__main__.py"), "run", "study.yaml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 30
+    while not (folder / "started").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    return process
+
+
+@pytest.mark.parametrize(
+    ("sent", "arrived"),
+    [([signal.SIGINT], ["SIGTERM"]), ([signal.SIGINT] * 2, ["SIGTERM", "SIGINT"]), ([signal.SIGTERM], ["SIGINT"])],
+)
+def test_ctrl_c_first_starts_nothing_more_and_then_stops(
+    snakemake: Path, sent: list[signal.Signals], arrived: list[str]
+) -> None:
+    finished_study(budget={"trials": 9, "parallel": 2})
+    (snakemake / "play.py").write_text(
+        "for _ in range(100):\n    time.sleep(0.05)\n"
+        + ("    if os.path.exists('signals'): time.sleep(0.5); sys.exit(1)\n" if len(sent) == 1 else "")
+    )
+    process = start(snakemake)
+    for number in sent:
+        process.send_signal(number)
+        time.sleep(0.3)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert (snakemake / "signals").read_text().split() == arrived
+    assert "study s: stopped; 4 of 9 trials are done. `hpo run study.yaml` goes on." in err
+    assert out.startswith("best loss 0.125 (trial 2)")
+    assert not os.path.exists("results/s/state/session.json")
+
+
+def test_when_hpo_is_killed_its_snakemake_still_holds_the_study(hpo: Hpo, snakemake: Path) -> None:
+    _, folder, _ = finished_study()
+    (snakemake / "play.py").write_text("while not os.path.exists('end'): time.sleep(0.05)\n")
+    process = start(snakemake)
+    process.kill()
+    process.communicate(timeout=10)
+    session = read(folder.paths.session)
+    assert is_alive(session) and session["pid"] != process.pid
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 2 and f"this study is being run already (process {session['pid']}" in answer.err
+    (snakemake / "end").touch()
+    until = time.monotonic() + 10
+    while is_alive(session) and time.monotonic() < until:
+        time.sleep(0.02)
+    (snakemake / "play.py").write_text("sys.exit(0)\n")
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 0 and "was cut off; going on from there" in answer.err
+
+
+def test_locks_of_a_dead_run_are_removed_and_those_of_a_live_one_left(hpo: Hpo, snakemake: Path) -> None:
+    _, folder, _ = finished_study()
+    locks = snakemake / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/s/best.json\n")
+    publish(folder.paths.session, {**live_session(), "pid": os.getpid()})
+    assert hpo("run", "study.yaml").code == 2
+    assert (locks / "0.output.lock").exists()
+    os.unlink(folder.paths.session)
+    publish(folder.paths.session, {**live_session(), "started_ticks": "1"})
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 0 and "removed 1 lock that a dead Snakemake has left" in answer.err
+    assert not (locks / "0.output.lock").exists()
+
+
+def live_session() -> dict[str, object]:
+    """A session record of this process."""
+    import socket
+
+    from hpo_workflow.store.session import boot_id, start_time_of
+
+    ticks = start_time_of(os.getpid())
+    here = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "started_ticks": ticks}
+    return {**here, "since": "2026-01-01T00:00:00+00:00", "since_unix": 0.0, "token": "other"}
+
+
+# ---- what its log says -------------------------------------------------------------------------------------
+def test_failed_rules_are_found_in_the_log() -> None:
+    assert failed_rules("Error in rule trial:\n    jobid: 3\nError in checkpoint parse:\n  Error in rule x\n") == {
+        "trial",
+        "parse",
+    }
+
+
+def test_an_excerpt_starts_at_the_first_error_and_is_bounded() -> None:
+    text = "Building DAG\nusage: snakemake [-h]\nMissingInputException in rule trial\n" + "more\n" * 50
+    lines = excerpt(text)
+    assert lines[0] == "MissingInputException in rule trial" and len(lines) == 25
+    assert excerpt("a\nb\n") == ["a", "b"] and excerpt("") == []
+
+
+def test_a_study_folder_stays_as_it_was_when_the_call_is_wrong(hpo: Hpo, here: Path) -> None:
+    study = write_study()
+    assert hpo("run", study, "--profile", "nope").code == 2
+    assert StudyFolder("results/s").current_plan() is None and not (here / "results").exists()
