@@ -156,8 +156,7 @@ class _Search:
         change[np.arange(m), self.rng.integers(d, size=m)] = True
         moved = x + step[:, None] * self.rng.standard_normal((m, d))
         moved = 1.0 - np.abs(1.0 - np.abs(moved))  # reflected at 0 and 1
-        sizes = self.encoding.sizes
-        next_value = x + self.rng.integers(-1, 2, size=(m, d)) / sizes
+        next_value = self.encoding.shifted(x, self.rng.integers(-1, 2, size=(m, d)))
         takes_next = (self.rng.random((m, d)) < 0.5) & ~self.encoding.continuous
         moved = np.where(takes_next, next_value, moved)
         moved = np.where(self.encoding.unordered, self.rng.random((m, d)), moved)

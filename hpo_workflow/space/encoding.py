@@ -182,6 +182,14 @@ class Encoding:
         values = np.clip(np.round(np.exp(start + units * (stop - start))), parameter.low, parameter.high)
         return values.astype(np.int64) - parameter.low
 
+    def shifted(self, x: Array, steps: npt.NDArray[np.int64]) -> Array:
+        """(m, d) the same points with each finite parameter `steps` values further, not beyond its ends."""
+        moved = x.copy()
+        for i, parameter in enumerate(self.space.parameters):
+            if parameter.size is not None:
+                moved[:, i] = self._units(i, np.clip(self.ranks(i, x[:, i]) + steps[:, i], 0, parameter.size - 1))
+        return moved
+
     def snap(self, x: Array) -> Array:
         """(m, d) the same points where configurations are: in the middle of cells, with inactive parameters at rest."""
         x = np.clip(x, 0.0, 1.0)

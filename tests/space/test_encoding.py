@@ -86,6 +86,14 @@ def test_inactive_parameters_rest_in_the_middle() -> None:
     assert encoding.snap(x)[0, place] == 0.5
 
 
+def test_steps_lead_to_the_next_values_and_not_beyond_the_ends() -> None:
+    space = SearchSpace.from_mapping({"n": {"type": "int", "low": 1, "high": 900, "log": True}, "o": [4, 1, 2]})
+    encoding = Encoding(space)
+    told = [{"n": 1, "o": 1}, {"n": 500, "o": 2}, {"n": 900, "o": 4}]
+    there = encoding.shifted(encoding.encode(told), np.array([[-1, 1], [1, -1], [1, 1]]))
+    assert [encoding.decode(row) for row in there] == [{"n": 1, "o": 2}, {"n": 501, "o": 1}, {"n": 900, "o": 4}]
+
+
 def test_no_configurations_are_an_empty_array() -> None:
     encoding = Encoding(SearchSpace.from_mapping(MIXED))
     assert encoding.encode([]).shape == (0, encoding.d)
