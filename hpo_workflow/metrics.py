@@ -817,19 +817,24 @@ class MetricReader:
             return f"to read this one: metrics.define: {{{self.objective}: {{after: {json.dumps(match.group())}}}}}"
         return "metrics.define reads other forms"
 
+    def _distinct_start(self) -> str:
+        """A pattern for the start of the kind of lines that came last and of no other; empty where there is none."""
+        start = re.split(r"[#~=]", self._last_shape)[0]
+        if start.endswith(self.objective):
+            start = start[: -len(self.objective)]
+        start = start.rstrip()
+        if not start or any(shape.startswith(start) for shape in self._shapes if shape != self._last_shape):
+            return ""
+        return re.escape(start).replace("\\ ", " ")
+
     def _warnings(self) -> list[str]:
         warnings = []
         if len(self._shapes) > 1 and self.objective not in self._records:
             kinds = sorted(self._shapes.items(), key=lambda pair: -pair[1])[:3]
             listed = ", ".join(f"`{shape}` ({count}x)" for shape, count in kinds)
             more = f" and {len(self._shapes) - 3} more" if len(self._shapes) > 3 else ""
-            start = re.match(r"[^#~=]*", self._last_shape)
-            prefix = re.escape(start.group().rstrip()).replace("\\ ", " ") if start else ""
-            cure = (
-                f", for example lines: '^{prefix}'"
-                if prefix and not self._last_shape.startswith(self.objective)
-                else ""
-            )
+            prefix = self._distinct_start()
+            cure = f", for example lines: '^{prefix}'" if prefix else ""
             warnings.append(
                 f"`{self.objective}` stands on {len(self._shapes)} kinds of lines: {listed}{more}. "
                 f"Say in metrics.lines which of them count{cure}."

@@ -421,6 +421,11 @@ def test_a_missing_objective_comes_with_a_near_miss(text: str, metric: str, hint
     assert judged["detail"].startswith(f"`{metric}` was never printed: {hint}")
 
 
+def test_no_pattern_is_suggested_that_would_match_other_lines_too() -> None:
+    [warning] = read("mean loss=2\nstep 2 mean loss=2\nstep 3 loss=1\n").warnings
+    assert warning.endswith("Say in metrics.lines which of them count.")
+
+
 @pytest.mark.parametrize(
     "line", ["loss: 0.25", "{'loss': 0.25, 'epoch': 1}", "12ms - loss : 0.25 - acc: 0.5", "x loss:.25"]
 )
@@ -461,6 +466,7 @@ def test_an_objective_on_two_kinds_of_lines_is_warned_of_with_a_pattern_that_wor
     assert "`loss` stands on 2 kinds of lines" in warning
     pattern = re.search(r"lines: '([^']*)'", warning)
     assert pattern is not None
+    assert pattern[1] == "^Test set:"
     filtered = read(MNIST, BEST, lines=pattern[1])
     assert values(filtered) == [0.5, 0.25]
     assert filtered.warnings == []
