@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hpo_workflow.errors import ConfigError
 from hpo_workflow.space import Categorical, Float, Int, SearchSpace, read_space
@@ -375,3 +377,45 @@ def test_faults_of_a_space_become_one_error() -> None:
 @pytest.mark.parametrize("junk", [None, 3, "x", [], {"a": {}}, {"a": {"type": []}}, {"a": {"type": {}}}, {"": [1]}])
 def test_junk_is_a_fault_and_not_a_crash(junk: Any) -> None:
     assert report(junk)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(),
+    st.sampled_from(["float", "int", "a", "1e-5", "n * 2", "1 / n"]),
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["ge", "lt", "a", "n", "x", "expr", "type", "low"]), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+ENTRIES = st.one_of(
+    JSON,
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["float", "int", "categorical"])},
+        optional=dict.fromkeys(("low", "high", "log", "step", "points", "choices", "ordered", "fallback"), JSON)
+        | {"when": st.dictionaries(st.sampled_from(["a", "n", "x", "q"]), JSON, max_size=2)},
+    ),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["float", "int"]), "low": st.integers(-2, 2), "high": st.integers(0, 5)},
+        optional={"when": st.dictionaries(st.sampled_from(["a", "n", "x"]), JSON, min_size=1, max_size=2)},
+    ),
+    st.fixed_dictionaries({"expr": st.sampled_from(["a + n", "x", "1 / n", "n ** n", "'t' * n", "a if n else x"])}),
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(mapping=st.dictionaries(st.sampled_from(["a", "n", "x", "m.y", "b-c"]), ENTRIES, max_size=4))
+def test_whatever_is_written_there_is_a_space_or_a_list_of_faults(mapping: dict[str, Any]) -> None:
+    space, faults = read_space(mapping)
+    assert (space is None) == bool(faults)
+    for fault in faults:
+        assert fault.key == "space" or fault.key.startswith("space.")
+        assert fault.problem.endswith((".", ". "))
+    if space is not None:
+        assert space.grid_size() is None or space.fits(next(space.grid()))
