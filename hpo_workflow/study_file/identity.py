@@ -19,7 +19,6 @@ from typing import Any
 from hpo_workflow.errors import Fault
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.template.rendering import read_command
-from hpo_workflow.template.shell_words import Word
 
 LARGEST_DEFAULT_INPUT = 50_000_000
 """Bytes; a larger file named in the command is data rather than program, unless `inputs:` says otherwise."""
@@ -59,12 +58,12 @@ def default_inputs(
     """Files that the words of a command name, and warnings about those that were passed over.
 
     A word counts as it stands and, where it holds `=`, as what follows (`--config=conf/a.yaml`). Only files below
-    `base_dir` count: an interpreter that the command names is not an input, nor are folders, the files of `needs:` and
-    files above 50 MB.
+    `base_dir` count: an interpreter that the command names is not an input, nor are folders, files that the shell writes
+    (`> out.txt`), the files of `needs:` and files above 50 MB.
     """
     if isinstance(command, str):
-        words = [(word.text, word.role, word) for word in read_command(command).words]
-        named = [(text, is_program(word)) for text, _, word in words if text]
+        words = [word for word in read_command(command).words if word.role != "target"]
+        named = [(word.text, word.role == "program") for word in words if word.text]
     else:
         named = [(text, index == 0) for index, text in enumerate(command)]
     found: dict[str, None] = {}
@@ -85,10 +84,6 @@ def default_inputs(
                 continue
             found[path] = None
     return list(found), warnings
-
-
-def is_program(word: Word) -> bool:
-    return word.role == "program"
 
 
 def _is_below(path: str, base_dir: str) -> bool:

@@ -158,7 +158,7 @@ SCHEMA: dict[str, Any] = {
             "default": {},
             "propertyNames": {"pattern": VARIABLE},
             "additionalProperties": {"type": SCALAR},
-            "examples": [{"OMP_NUM_THREADS": 4, "BATCH": "${hpo.batch}"}],
+            "examples": [{"OMP_NUM_THREADS": 4}],
             "description": "Environment variables. The shell does not expand them; placeholders are replaced.",
         },
         "pass_env": {

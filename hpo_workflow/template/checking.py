@@ -94,8 +94,8 @@ class _Checker:
                         f"Write one placeholder for each word: ${{hpo.{item.name}?--one}} ${{hpo.{item.name}?--two=2}}."
                     )
                     self.faults.append(Fault("command", f"`{item.source}`: its text is not one plain word.", cure))
-                is_option = word is not None and word.prefix.startswith("-")
-                if word is not None and word.role == "program" and not item.optional and not is_option:
+                is_named = word is not None and (word.prefix.startswith("-") or "/" in word.prefix)
+                if word is not None and word.role == "program" and not item.optional and not is_named:
                     self._program("command", item, word)
             elif isinstance(item, Fact):
                 self._fact("command", item)

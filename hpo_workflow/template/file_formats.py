@@ -89,6 +89,8 @@ def _open_quote(form: str, before: str) -> str:
         if quote:
             if char == "\\" and quote == '"' and form != "namelist":
                 position += 1
+            elif char == quote == "'" == before[position + 1 : position + 2] and form in ("yaml", "namelist"):
+                position += 1
             elif char == quote:
                 quote = ""
         elif char in "\"'" and (char == '"' or form != "json"):

@@ -62,7 +62,7 @@ class Word:
         gap: Where the blanks before it start.
         text: What it says without its quotes; None when only the shell can know (a variable, a placeholder).
         prefix: Its literal text before the first thing that is not literal.
-        role: `program | argument | assignment | target | list`.
+        role: `program | argument | assignment | source | target | list`; a source is read (`< file`), a target written.
         removable: It can be left out and the command remains one.
     """
 
@@ -368,7 +368,7 @@ class _Reader:
             for item in word.placeholders:
                 self._refuse(item, "the number of a file descriptor")
             return
-        word.role = "target"
+        word.role = "source" if operator in ("<", "<>", "<<<") else "target"
         word.removable = False
         self._accept(word)
 
@@ -658,10 +658,8 @@ class _Reader:
             word = words[index]
             name = (word.text or "").rsplit("/", 1)[-1]
             names.append(name)
-            if word.text is None and "/" not in word.prefix:
-                word.role = "program"
-            if index == first or word.role == "program":
-                word.removable = False
+            word.role = "program"
+            word.removable = False
             if name in _REREADERS:
                 reread = f"the arguments of `{name}`, which {_REREADERS[name]},"
             if name not in _LAUNCHERS:
@@ -723,7 +721,7 @@ class _Reader:
         """The word is read once, as a word: only what it leaves out can still be wrong."""
         for item in word.placeholders:
             if isinstance(item, Hpo) and item.optional and not word.removable:
-                what = {"target": "a file's name", "assignment": "a lone assignment"}.get(
+                what = {"source": "a file's name", "target": "a file's name", "assignment": "a lone assignment"}.get(
                     word.role, "the program's name"
                 )
                 cure = f"Write ${{hpo.{item.name}}} and give the parameter a fallback:, or move it to an argument."
