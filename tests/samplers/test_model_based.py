@@ -91,6 +91,21 @@ def test_a_batch_spreads_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_equal_losses_teach_nothing_and_the_search_goes_on_everywhere(name: str) -> None:
+    space = SearchSpace.from_mapping({"x": {"type": "float", "low": 0, "high": 1}})
+    told = tuple(Observation({"x": x}, 1.0) for x in np.linspace(0.01, 0.99, 12).tolist())
+    values = [p["x"] for p in get_sampler(name).propose(space, History(told), 20, np.random.default_rng(0))]
+    assert np.histogram(values, 4, (0, 1))[0].min() >= 1
+
+
+def test_where_only_some_fail_tpe_stays_among_those_that_end_well() -> None:
+    space = SearchSpace.from_mapping({"x": {"type": "float", "low": 0, "high": 1}})
+    told = tuple(Observation({"x": x}, None if x > 0.5 else 1.0) for x in np.linspace(0.01, 0.99, 20).tolist())
+    values = [p["x"] for p in get_sampler("tpe").propose(space, History(told), 10, np.random.default_rng(0))]
+    assert np.mean(np.array(values) < 0.55) >= 0.9
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
 def test_many_observations_are_no_trouble(name: str) -> None:
     rng = np.random.default_rng(0)
     drawn = get_sampler("random").propose(SPACE, History(), 700, rng)
