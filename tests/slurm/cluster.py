@@ -400,8 +400,13 @@ class Cluster:
         self.conf.write_text(self._slurm_conf(first, track))
         (etc / "gres.conf").write_text(self._gres_conf())
         (etc / "plugstack.conf").write_text("")
-        cgroup = f"CgroupPlugin=cgroup/v1\nCgroupMountpoint={CGROUPS}\nCgroupAutomount=no\nConstrainRAMSpace=yes\n"
-        (etc / "cgroup.conf").write_text(cgroup if track else "")
+        # slurmd 22.05 looks for a cgroup v1 even where nothing uses it; an empty folder satisfies it.
+        (self.folder / "cgroup" / "freezer").mkdir(parents=True, exist_ok=True)
+        cgroups = CGROUPS if track else self.folder / "cgroup"
+        (etc / "cgroup.conf").write_text(
+            f"CgroupPlugin=cgroup/v1\nCgroupMountpoint={cgroups}\nCgroupAutomount=no\n"
+            f"ConstrainRAMSpace={'yes' if track else 'no'}\n"
+        )
         accounts = etc / "slurmdbd.conf"
         accounts.touch(mode=0o600)
         accounts.write_text(self._slurmdbd_conf(first))
