@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check clean
+.PHONY: help demo setup test check format lint types rules clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -23,10 +23,18 @@ setup: $(VENV)/.development ## install what tests and checks need
 test: $(VENV)/.development ## run all tests that this machine allows, and list what was left out
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(TESTS)
 
-check: $(VENV)/.development ## formatting, lint and types
-	$(BIN)/ruff check .
+check: format lint types rules ## formatting, lint and types
+
+format: $(VENV)/.development
 	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+
+types: $(VENV)/.development
 	$(BIN)/mypy
+
+rules: $(VENV)/.development
 	$(BIN)/snakefmt --check --compact-diff Snakefile hpo_workflow/rules
 	$(BIN)/python -m pytest --quiet tests/test_snakefile.py
 
