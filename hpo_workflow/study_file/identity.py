@@ -58,8 +58,8 @@ def default_inputs(
     """Files that the words of a command name, and warnings about those that were passed over.
 
     A word counts as it stands and, where it holds `=`, as what follows (`--config=conf/a.yaml`). Only files below
-    `base_dir` count: an interpreter that the command names is not an input, nor are folders, files that the shell writes
-    (`> out.txt`), the files of `needs:` and files above 50 MB.
+    `base_dir` count: an interpreter that the command names is not an input, nor are folders, files that the shell
+    writes (`> out.txt`), the files of `needs:` and files above 50 MB.
     """
     if isinstance(command, str):
         words = [word for word in read_command(command).words if word.role != "target"]

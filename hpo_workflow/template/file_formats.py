@@ -87,9 +87,9 @@ def _open_quote(form: str, before: str) -> str:
     while position < len(before):
         char = before[position]
         if quote:
-            if char == "\\" and quote == '"' and form != "namelist":
-                position += 1
-            elif char == quote == "'" == before[position + 1 : position + 2] and form in ("yaml", "namelist"):
+            is_escape = char == "\\" and quote == '"' and form != "namelist"
+            is_doubled = char == quote == "'" == before[position + 1 : position + 2] and form in ("yaml", "namelist")
+            if is_escape or is_doubled:
                 position += 1
             elif char == quote:
                 quote = ""

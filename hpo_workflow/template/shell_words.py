@@ -24,7 +24,9 @@ _BLANKS = " \t"
 _META = " \t\n|&;()<>"
 _RESERVED = frozenset({"if", "then", "elif", "else", "fi", "do", "done", "while", "until", "{", "}", "!"})
 _SHELLS = frozenset({"bash", "sh", "dash", "zsh", "ksh", "ash", "fish"})
+_INTERPRETERS = re.compile(r"(?:python|pypy|perl|ruby|node|Rscript|julia|php|lua)[0-9.]*")
 _REREADERS = {
+    **dict.fromkeys(("awk", "gawk", "mawk", "sed"), "reads its arguments as a program"),
     **dict.fromkeys(("eval", "trap", "alias"), "reads its arguments as shell text a second time"),
     **dict.fromkeys(("ssh", "rsh", "pdsh", "clush", "su", "watch", "parallel"), "hands its arguments to another shell"),
     **dict.fromkeys(("let", "declare", "typeset", "local"), "can evaluate its arguments"),
@@ -136,11 +138,15 @@ class _Reader:
         self.comments: list[str] = []
         self.problems: list[tuple[int, Problem]] = []
         self.heredocs: list[tuple[str, bool, bool]] = []
+        self.computed: list[str] = []
+        """Texts in which bash evaluates variables as arithmetic, to any depth."""
+        self.assigned: list[tuple[str, Word]] = []
 
     # ---- the whole -------------------------------------------------------------------------------
     def run(self) -> None:
         try:
             self._commands("")
+            self._check_computed()
         except _Lost as lost:
             is_open = "never closed" in str(lost)
             if is_open and any("never closed" in problem.problem for problem in self.text.problems):
@@ -668,6 +674,13 @@ class _Reader:
             while index < len(words) and self._belongs_to_launcher(words[index]):
                 index += 1
         program = names[-1] if names else ""
+        makes_numbers = any(re.fullmatch(r"-[a-zA-Z]*i[a-zA-Z]*", word.text or "") for word in words[index + 1 :])
+        if program == "let" or (program in ("declare", "typeset", "local") and makes_numbers):
+            self.computed.append(self.source[words[0].start : words[-1].end])
+        for word in words:
+            target = re.match(r"([A-Za-z_][A-Za-z0-9_]*)\+?=", word.prefix)
+            if target and word.placeholders and (word.role == "assignment" or program in ("export", "readonly")):
+                self.assigned.append((target[1], word))
         arguments = words[index + 1 :]
         script = self._script_of_shell(words[first:])
         for word in words:
@@ -698,13 +711,15 @@ class _Reader:
     def _script_of_shell(words: list[Word]) -> Word | None:
         """The word that a `bash -c` among the words reads as code."""
         for index, word in enumerate(words):
-            if (word.text or "").rsplit("/", 1)[-1] not in _SHELLS:
+            name = (word.text or "").rsplit("/", 1)[-1]
+            if name not in _SHELLS and not _INTERPRETERS.fullmatch(name) and name != "env":
                 continue
             rest = words[index + 1 :]
             options = 0
             while options < len(rest) and rest[options].prefix.startswith(("-", "+")):
                 options += 1
-            if any(re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", option.text or "") for option in rest[:options]):
+            code = r"-[a-zA-Z]*c[a-zA-Z]*" if name in _SHELLS else r"-S" if name == "env" else r"-[ceE]|--eval"
+            if any(re.fullmatch(code, option.text or "") for option in rest[:options]):
                 return rest[options] if options < len(rest) else None
         return None
 
@@ -727,8 +742,22 @@ class _Reader:
                 cure = f"Write ${{hpo.{item.name}}} and give the parameter a fallback:, or move it to an argument."
                 self.problems.append((item.start, Problem(f"`{item.source}` cannot be left out: it is {what}.", cure)))
 
+    def _check_computed(self) -> None:
+        """Refuse a value in a variable that is computed with: bash runs the `$(...)` in `a[$(...)]` then."""
+        names = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", " ".join(self.computed)))
+        for name, word in self.assigned:
+            if name in names:
+                for item in word.placeholders:
+                    self._refuse(item, f"arithmetic, through the variable {name},")
+        for name in sorted(names):
+            if name.startswith("HPO_PARAM_"):
+                cure = "Compute the value in the space (expr:), and make its placeholder a word of its own."
+                self.problems.append((0, Problem(f"${name} stands in arithmetic, where it could run as code.", cure)))
+
     def _opaque(self, start: int, end: int, name: str, *, harmless: bool = False, escape: str | None = "") -> None:
         """Nothing but harmless facts may stand between `start` and `end`."""
+        if "arithmetic" in name or name == "`[[ ]]`":
+            self.computed.append(self.source[start:end])
         for item in self.text.placeholders:
             if start <= item.start < end:
                 self._hidden(item, name, harmless=harmless, escape=escape)

@@ -267,6 +267,18 @@ UNSAFE = (
     "prog ;; ${hpo.v}",
     "prog @(${hpo.v}|b)",
     "prog $${hpo.v}$$${hpo.v}",
+    "python -c ${hpo.v}",
+    "perl -e ${hpo.v}",
+    "srun python3.11 -c ${hpo.v}",
+    "awk ${hpo.v}",
+    "sed -i s/LR/${hpo.v}/ in.txt",
+    "env -S ${hpo.v}",
+    "x=${hpo.v}; prog $((x * 2))",
+    "x=${hpo.v}; [[ x -gt 1 ]]",
+    "export x=${hpo.v}; (( x > 1 ))",
+    "declare -i x; x=${hpo.v}",
+    "x=${hpo.v}; let y=x",
+    "prog ${hpo.v} $((HPO_PARAM_V * 2))",
 )
 
 
