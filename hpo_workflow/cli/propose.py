@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -75,7 +75,7 @@ def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch:
         "new": state.new,
         "session": session["token"],
         "elapsed_s": round(max(earlier, default=0.0) + session_seconds(folder.paths), 3),
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sampler": {**spec.sampler, "numpy": np.__version__, "version": plan["version"]},
         "trials": [_trial(spec, plan["identity"], action) for action in answer.actions],
     }

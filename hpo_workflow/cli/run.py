@@ -18,7 +18,7 @@ from hpo_workflow.cli.follow import Follower
 from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, stopping_text
-from hpo_workflow.cli.slurm_queue import SlurmQueue
+from hpo_workflow.cli.slurm_queue import SlurmQueue, cancel_waiting
 from hpo_workflow.cli.snakemake_process import SnakemakeProcess, excerpt, failed_rules, jobname_prefix, snakemake_call
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.study_argument import ending_of, load_plan
@@ -26,7 +26,8 @@ from hpo_workflow.cli.terminal import plural, say, show
 from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
-from hpo_workflow.store.session import TOKEN, Session, is_alive, read_session, start_time_of
+from hpo_workflow.store.processes import is_alive, this_process
+from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.study_folder import StudyFolder, result_exists
 from hpo_workflow.trial import TrialState
 
@@ -137,6 +138,12 @@ def command(
         decide(folder, plan, keep=keep, fresh=fresh, retry_failed=retry_failed)
         if cleared is not None and not quiet:
             say(f"an earlier run ({cleared['host']}, process {cleared['pid']}) was cut off; going on from there")
+        if cleared is not None and where.is_slurm:
+            n_waiting, n_running = cancel_waiting(jobname_prefix(plan.spec.study, cleared["token"]))
+            if not quiet and n_waiting:
+                say(f"cancelled {plural(n_waiting, 'job')} that it had left waiting in the queue")
+            if not quiet and n_running:
+                say(f"{plural(n_running, 'job')} of it still run; their trials are waited for and not run twice")
         if owner is None or is_alive(owner) is not True:
             removed = clear_stale_locks(plan.spec.root, plan.spec.needs)
             if removed and not quiet:
@@ -370,7 +377,7 @@ class Run:
         """Make `pid` the owner of the session: when this process is killed, its Snakemake goes on and is still seen."""
         current = read_session(self.folder.paths)
         if current is not None and current.get("token") == self.session.token:
-            owner = {**current, "pid": pid, "started_ticks": start_time_of(pid)}
+            owner = {**current, **this_process(pid)}
             replace(self.folder.paths.session, to_json(owner) + "\n")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, state_counts
-from hpo_workflow.cli.study_argument import OpenStudy, elapsed_s, ending_of, not_run_yet, open_study
+from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
 from hpo_workflow.cli.terminal import duration, plural, show
 from hpo_workflow.cli.unfinished import unfinished
-from hpo_workflow.store.session import is_alive, read_session
+from hpo_workflow.store.processes import is_alive
+from hpo_workflow.store.session import read_session
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
@@ -76,7 +77,7 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "failures": state.failures,
         "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
         "best": best_record(folder, state),
-        "elapsed_s": round(elapsed_s(folder), 1),
+        "trial_seconds": round(sum(trial.seconds or 0.0 for trial in state.finished.values()), 1),
         "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
         "not_counted": {
             "other_identity": sum(len(numbers) for numbers in state.foreign.values()),
@@ -104,7 +105,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     if failed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in state.failures.items())
         words.append(f"{failed} failed ({reasons})")
-    shown.append("; ".join(words) + f"; {duration(report['elapsed_s'])} in all")
+    shown.append("; ".join(words) + f"; {duration(report['trial_seconds'])} of trials in all")
     not_counted = {
         "of another version of the command, environment or inputs": report["not_counted"]["other_identity"],
         "outside the present space": report["not_counted"]["outside_the_space"],

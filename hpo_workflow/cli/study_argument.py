@@ -46,16 +46,13 @@ def load_plan(path: str) -> tuple[Plan, LoadedStudy]:
 
     Raises:
         ConfigError: The file has faults.
-        UsageError: There is no such file.
+        UsageError: There is no such file; the message names those that are there.
     """
-    if not os.path.isfile(path):
-        raise UsageError(_no_such(path) if not os.path.isdir(path) else f"{path}: give a study file, not a folder.")
-    from hpo_workflow.study_file import load_study
+    if not os.path.exists(path):
+        raise UsageError(_no_such(path))
+    from hpo_workflow.study_file import planning
 
-    name = os.path.relpath(path) if os.path.abspath(path).startswith(os.getcwd() + os.sep) else path
-    loaded = load_study(name)
-    text = Path(name).read_text(encoding="utf-8")
-    return Plan(loaded.spec, loaded.identity_digest, loaded.identity, name, text), loaded
+    return planning.load_plan(path)
 
 
 def open_study(argument: str) -> OpenStudy:

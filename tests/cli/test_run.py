@@ -19,7 +19,7 @@ from hpo_workflow.cli.snakemake_process import excerpt, failed_rules, jobname_pr
 from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import publish
-from hpo_workflow.store.session import is_alive
+from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.study_folder import StudyFolder
 from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
@@ -354,7 +354,7 @@ def test_locks_of_a_dead_run_are_removed_and_those_of_a_live_one_left(hpo: Hpo, 
     assert hpo("run", "study.yaml").code == 2
     assert (locks / "0.output.lock").exists()
     os.unlink(folder.paths.session)
-    publish(folder.paths.session, {**live_session(), "started_ticks": "1"})
+    publish(folder.paths.session, {**live_session(), "pid_start": "1"})
     answer = hpo("run", "study.yaml")
     assert answer.code == 0 and "removed 1 lock that a dead Snakemake has left" in answer.err
     assert not (locks / "0.output.lock").exists()
@@ -362,13 +362,9 @@ def test_locks_of_a_dead_run_are_removed_and_those_of_a_live_one_left(hpo: Hpo, 
 
 def live_session() -> dict[str, object]:
     """A session record of this process."""
-    import socket
+    from hpo_workflow.store.processes import this_process
 
-    from hpo_workflow.store.session import boot_id, start_time_of
-
-    ticks = start_time_of(os.getpid())
-    here = {"host": socket.gethostname(), "boot": boot_id(), "pid": os.getpid(), "started_ticks": ticks}
-    return {**here, "since": "2026-01-01T00:00:00+00:00", "since_unix": 0.0, "token": "other"}
+    return {**this_process(), "since": "2026-01-01T00:00:00+00:00", "since_unix": 0.0, "token": "other"}
 
 
 # ---- what its log says -------------------------------------------------------------------------------------
