@@ -108,10 +108,10 @@ booleans as `true` and `false`.
 
 **Quoting.** In a command for the shell a value is quoted as one word, so the placeholder must be (part of) a word
 that no quotes surround: `--name=${hpo.name}`, not `"--name=${hpo.name}"`. Inside double quotes use the variable,
-which holds the same value: `"lr is $HPO_PARAM_LR"`. Placeholders in quotes, backticks, comments, here-documents, `$((
-))`, `[[ ]]`, `case`, or in what `eval`, `bash -c`, `ssh`, `sed` or `awk` read as code are refused. A `command` that is a list is
-given to the program as it is, without a shell. Write it as a block, because YAML takes the braces of `${...}` for a
-mapping inside `[ ]`:
+which holds the same value: `"lr is $HPO_PARAM_LR"`. Placeholders in quotes, backticks, comments, here-documents,
+`$(( ))`, `[[ ]]`, `case`, or in what `eval`, `bash -c`, `ssh`, `sed` or `awk` read as code are refused. A `command`
+that is a list is given to the program as it is, without a shell. Write it as a block, because YAML takes the braces of
+`${...}` for a mapping inside `[ ]`:
 
 ```yaml
 command:
