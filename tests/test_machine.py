@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import find_browser, lacks, need, required
+
 ROOT = Path(__file__).resolve().parent.parent
 
 CASES = """
@@ -92,3 +94,16 @@ def test_a_file_that_skips_itself_while_it_is_read_is_counted_too(tmp_path, monk
     code, output = run(tmp_path, "rope", monkeypatch, cases)
     assert code == 2, output
     assert "left out, which HPO_REQUIRE forbids: not today" in output
+
+
+def test_what_hpo_require_promises_is_there_also_where_no_test_asks_for_it():
+    assert {name: lacks(name) for name in required()} == dict.fromkeys(required())
+
+
+def test_the_browser_shows_a_page_without_a_display(tmp_path):
+    need("browser")
+    page = tmp_path / "page.html"
+    page.write_text("<body><script>document.body.append(6 * 7)</script></body>")
+    command = [find_browser(), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    done = subprocess.run([*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=False)
+    assert "42" in done.stdout, done.stderr
