@@ -7,9 +7,11 @@ a compute node must not wait for numpy.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost more than the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from hpo_workflow.optimizer import Optimizer as Optimizer
 
 __version__ = "0.1.0"

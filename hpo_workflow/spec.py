@@ -76,7 +76,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be spent. `trials` is None only where the space is finite; `failures` None means the default rule."""
+    """How much may be spent. `trials` is None only where the space is finite; `failures` None is the default rule."""
 
     trials: int | None
     parallel: int

@@ -146,9 +146,12 @@ class StudyState:
         if trial.state is TrialState.COMPLETE and trial.value is not None:
             best = self._incumbent
             direction = self.spec.objective.direction
-            if best is None or best.value is None or is_better(trial.value, best.value, direction):
-                self._incumbent = trial
-            elif trial.value == best.value and number < best.number:  # a tie: the order of reading must not matter
+            if (
+                best is None
+                or best.value is None
+                or is_better(trial.value, best.value, direction)
+                or (trial.value == best.value and number < best.number)
+            ):
                 self._incumbent = trial
 
     # ---- how it stands ----------------------------------------------------------------------------------
@@ -303,7 +306,7 @@ class StudyState:
         if last["answer"] == "wait":
             assert self.new or self.live, f"batch {last['batch']} waits for trials, but none is running"
             return bool(self.new)
-        return last["answer"] == "open"
+        return bool(last["answer"] == "open")
 
 
 def read_state(

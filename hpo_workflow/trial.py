@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Union
+from enum import StrEnum
 
-Value = Union[bool, int, float, str]
+Value = bool | int | float | str
 """What a parameter can be."""
 
 Params = Mapping[str, Value]
 """Values of the active sampled parameters, by name; constants and derived values are not in it."""
 
 
-class TrialState(str, Enum):
+class TrialState(StrEnum):
     """Where a trial stands. The last four are terminal."""
 
     PROPOSED = "proposed"

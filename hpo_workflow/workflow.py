@@ -11,18 +11,17 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpo_workflow.errors import ConfigError, HPOWorkflowError, UsageError
-from hpo_workflow.objective import reached
+from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths, shard
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.session import TOKEN, Session, read_session
-from hpo_workflow.store.study_folder import StudyFolder, result_exists
+from hpo_workflow.store.study_folder import StudyFolder, read_record, result_exists
 from hpo_workflow.study_state import Ending, StudyState
 
 PACKAGE = Path(__file__).resolve().parent
@@ -135,11 +134,11 @@ class SnakefileStudy:
         pointer = _pointer(source)
         if workflow.remote_exec and (known := read_json(pointer)) is not None:
             # a job on a node: the study file may have been edited since it was submitted, and nothing is decided here
-            plan = read_json(known["plan"])
+            plan = read_record(known["plan"])
             self.spec = StudySpec.from_json(plan["spec"])
             self.plan_path = known["plan"]
         else:
-            self._plan = _load(source)
+            self._plan = _load(workflow, source)
             self.spec = self._plan.spec
             self.plan_path = ""
         self.out = self.spec.root
@@ -215,9 +214,7 @@ class SnakefileStudy:
                 pass
 
     # ---- what the rules ask -------------------------------------------------------------------------------
-    def in_flight(
-        self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]
-    ) -> list[str]:
+    def in_flight(self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]) -> list[str]:
         """The files that the study's last job waits for, as the rules write them."""
         if self._workflow.remote_exec:
             return []  # a job's own process decides nothing
@@ -277,7 +274,11 @@ def _source(workflow: Any, config: Mapping[str, Any]) -> str | Mapping[str, Any]
     overrides = list(workflow.config_settings.config_args or [])
     in_module = len(workflow.modifier_stack) > 1
     if in_module:
-        if set(config) == {"study"} and isinstance(config["study"], str) and config["study"].endswith((".yaml", ".yml")):
+        if (
+            set(config) == {"study"}
+            and isinstance(config["study"], str)
+            and config["study"].endswith((".yaml", ".yml"))
+        ):
             return config["study"]
         if not config:
             raise UsageError("this module has no config. Give `config: {'study': 'PATH'}`, the path of a study file.")
@@ -307,20 +308,13 @@ def _on_disk(workflow: Any, path: str) -> str:
     return str(workflow.modifier.path_modifier.modify(path))
 
 
-def _load(source: str | Mapping[str, Any]) -> Plan:
-    from hpo_workflow.study_file import load_mapping, load_study
+def _load(workflow: Any, source: str | Mapping[str, Any]) -> Plan:
+    from hpo_workflow.study_file.planning import load_plan
 
-    if isinstance(source, str):
-        loaded = load_study(source)
-        text = Path(source).read_text(encoding="utf-8")
-        name = source
-    else:
-        name = str(source.get("study", "module config"))
-        loaded = load_mapping(source, name)
-        text = to_json(source) + "\n"
+    plan, loaded = load_plan(source, lambda root: _on_disk(workflow, root))
     for warning in loaded.warnings:
         _say(f"warning: {warning}")
-    return Plan(loaded.spec, loaded.identity_digest, loaded.identity, name, text)
+    return plan
 
 
 def _say(*lines: str) -> None:
@@ -329,7 +323,7 @@ def _say(*lines: str) -> None:
 
 
 def open_study(workflow: Any, config: Mapping[str, Any]) -> SnakefileStudy:
-    """The study of this Snakefile; a fault of the user's ends Snakemake with exit code 2 before anything is submitted."""
+    """The study of this Snakefile; a fault of the user's ends Snakemake, exit code 2, before anything is submitted."""
     try:
         return SnakefileStudy(workflow, config)
     except HPOWorkflowError as error:

@@ -124,7 +124,9 @@ def test_a_failure_is_told_as_a_failure_and_a_maximised_value_as_a_negative_loss
     assert [observation.loss for observation in state.history().observations] == [-0.75, None]
 
 
-@pytest.mark.parametrize(("direction", "target", "ends"), [("minimize", 0.3, True), ("minimize", 0.2, False), ("maximize", 0.25, True)])
+@pytest.mark.parametrize(
+    ("direction", "target", "ends"), [("minimize", 0.3, True), ("minimize", 0.2, False), ("maximize", 0.25, True)]
+)
 def test_the_target_is_inclusive_in_both_directions(direction: str, target: float, ends: bool) -> None:
     study = spec(objective=Objective("loss", direction, target=target))
     state = state_of(study, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.3 if direction == "minimize" else 0.25))

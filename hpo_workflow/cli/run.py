@@ -203,9 +203,12 @@ def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, ext
     n_gpus = None
     bounds = []
     if executor == "local":
-        if cores is None and jobs is None and option_in(extra, "--cores", "-c", "--jobs", "-j") is None:
+        of_profile = profile.settings.get("cores", profile.settings.get("jobs"))
+        typed = option_in(extra, "--cores", "-c", "--jobs", "-j")
+        if cores is None and jobs is None and typed is None and of_profile in (None, "all"):
             cores = local_cpus()
-        available = cores or jobs
+        known = cores or jobs or (of_profile if typed is None else typed)
+        available = int(known) if str(known).isdigit() else None
         if available is not None:
             bounds.append((available // int(spec.resources.get("threads", 1)), f"--cores {available}"))
         if asked:

@@ -13,6 +13,7 @@ import signal
 import time
 
 from hpo_workflow.store import atomic
+from hpo_workflow.store.processes import is_alive, machine, start_time, this_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,39 +26,6 @@ HEARTBEAT_S = 10.0
 STALE_S = 90.0
 """A claim of another host that was not touched for so long, by this host's clock, belongs to nobody. NFS shows a new
 time of modification up to 60 s late."""
-
-
-def start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot, or None where it does not run. With the pid it names one."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        if os.path.isdir("/proc/self"):
-            return None
-        try:  # no /proc (macOS)
-            os.kill(pid, 0)
-        except OSError:
-            return None
-        return "running"
-    return None if fields[0] in (b"Z", b"X") else fields[19].decode()
-
-
-def _first_line(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.readline().strip()
-    except OSError:
-        return ""
-
-
-def machine() -> dict[str, str]:
-    """What a pid refers to: the host, this boot of it, and the container's own numbering of processes."""
-    try:
-        pids = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        pids = ""
-    return {"host": os.uname().nodename, "boot": _first_line("/proc/sys/kernel/random/boot_id"), "pids": pids}
 
 
 def processes_of(directory: str) -> list[int]:
@@ -182,10 +150,9 @@ class Observer:
     def state(self) -> str:
         """`alive`, `dead`, or `unknown` (on another host, not yet observed for long enough)."""
         record = self._record
-        if self.same_machine:
-            return "alive" if start_time(int(record["pid"])) == record.get("pid_start") else "dead"
-        if record.get("host") == self._here["host"] and record.get("boot") != self._here["boot"]:
-            return "dead"
+        lives = is_alive(record)
+        if lives is not None:
+            return "alive" if lives else "dead"
         try:
             touched = os.stat(self._path).st_mtime
         except OSError:
@@ -269,9 +236,7 @@ def try_claim(
                 "number": number,
                 "batch": batch,
                 "attempt": attempt,
-                **here,
-                "pid": os.getpid(),
-                "pid_start": start_time(os.getpid()),
+                **this_process(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "group": None,

@@ -9,7 +9,6 @@ import errno
 import itertools
 import json
 import os
-import socket
 import time
 from typing import Any, Optional
 
@@ -17,7 +16,7 @@ _unique = itertools.count()
 
 
 def to_json(value: Any) -> str:
-    """`value` as one line of strict JSON, keys in their order (a space's is the file's); NaN and infinities are an error."""
+    """`value` as one line of strict JSON; keys stay in their order, a space's in the file's. NaN is an error."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
@@ -25,7 +24,7 @@ def _write_beside(path: str, text: str) -> str:
     """Write `text` to a new file in the folder of `path`, flushed to the disk; return its name."""
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)
-    name = f".{os.path.basename(path)}.{socket.gethostname()}.{os.getpid()}.{next(_unique)}.tmp"
+    name = f".{os.path.basename(path)}.{os.uname().nodename}.{os.getpid()}.{next(_unique)}.tmp"
     temporary = os.path.join(folder, name)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     try:

@@ -1,6 +1,6 @@
 """Every file of a study's folder, each name once.
 
-Standard library only, Python 3.8 or newer: the runner imports it on every node. `docs/files.md` explains the files to users.
+Standard library only, Python 3.8 or newer: the runner imports it on every node. `docs/files.md` explains the files.
 
 Paths hold numbers and digests, never values: a hostile or over-long parameter value cannot reach the file system.
 Folders are sharded by thousand, so that no directory grows without bound.

@@ -9,54 +9,18 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import socket
 import time
 import uuid
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import publish, read_json
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.processes import is_alive, this_process
 
 TOKEN = "HPO_SESSION"
 """Environment variable by which `hpo run` tells the Snakemake that it starts that the session is theirs."""
-
-
-def start_time_of(pid: int) -> str | None:
-    """When a process of this host started, in clock ticks since boot; None when there is none such."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            after_name = file.read().rpartition(")")[2].split()
-        return None if after_name[0] == "Z" else after_name[19]
-    except FileNotFoundError:
-        if os.path.isdir("/proc/self"):
-            return None
-    except OSError:
-        return None
-    try:  # no /proc (macOS): the process id alone has to do
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return ""
-
-
-def boot_id() -> str:
-    """Names this start of this host, so that a process id from before a reboot is not taken for a live one."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def is_alive(session: dict[str, Any]) -> bool | None:
-    """Whether the owner of a session still runs; None when it is on another host and cannot be seen from here."""
-    if session["host"] != socket.gethostname():
-        return None
-    return session["boot"] == boot_id() and start_time_of(session["pid"]) == session["started_ticks"]
 
 
 def read_session(paths: StudyPaths) -> dict[str, Any] | None:
@@ -85,11 +49,8 @@ class Session:
         """
         session = cls(paths, uuid.uuid4().hex)
         record = {
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_ticks": start_time_of(os.getpid()),
-            "boot": boot_id(),
-            "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **this_process(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "since_unix": time.time(),
             "token": session.token,
         }

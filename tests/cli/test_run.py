@@ -149,6 +149,20 @@ def test_fewer_cores_than_the_study_wants_are_a_warning(here: Path, cores: int, 
         assert warnings[0].startswith(f"budget.parallel is 2, but --cores {cores} runs only 1 at a time")
 
 
+def test_cores_are_all_of_the_machine_unless_somebody_says_otherwise(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "local_cpus", lambda: 6)
+    plan, _ = load_plan(write_study(budget={"trials": 9, "parallel": 5}))
+    assert place(plan, Profile("p", {"cores": "all"}), None, None, ()).cores == 6
+    assert place(plan, Profile("p"), None, None, ()).cores == 6
+    mine = place(plan, Profile("p", {"cores": 3}), None, None, ())
+    assert mine.cores is None and "--cores 3 runs only 3 at a time" in mine.warnings[0]
+    typed = place(plan, Profile("p"), None, None, ("-c2",))
+    assert typed.cores is None and "--cores 2 runs only 2 at a time" in typed.warnings[0]
+    assert place(plan, Profile("p"), 4, None, ()).cores == 4
+
+
 def test_fewer_jobs_than_the_study_wants_are_a_warning(here: Path) -> None:
     plan, _ = load_plan(write_study(budget={"trials": 50, "parallel": 20}))
     slurm = Profile("p", {"executor": "slurm", "jobs": 10})

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from hpo_workflow.runner import claim as module
-from hpo_workflow.runner.claim import Observer, end_leftovers, machine, processes_of, start_time, try_claim
+from hpo_workflow.runner.claim import Observer, end_leftovers, processes_of, try_claim
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.processes import machine, start_time
 
 from .conftest import is_running, wait_for
 

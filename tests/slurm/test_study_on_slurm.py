@@ -17,7 +17,7 @@ from hpo_workflow.store.study_folder import StudyFolder
 from tests.slurm.cluster import Cluster, wait_until
 from tests.workflow.running import CLONE
 
-TRIAL = '''
+TRIAL = """
 import json, os, sys, time
 number, attempt, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 seen = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "job": os.environ["SLURM_JOB_ID"],
@@ -32,7 +32,7 @@ time.sleep(8)
 with open(f"{folder}/seen.{attempt}.json", "w") as file:
     json.dump({**seen, "end": time.time()}, file)
 print(f"loss={(float(sys.argv[4]) - 0.3) ** 2}")
-'''
+"""
 
 STUDY = {
     "study": "gpus",
@@ -97,9 +97,13 @@ def test_a_study_survives_a_cancelled_job_a_time_limit_and_a_dead_node(tmp_path:
     slow = seen(7)
     assert slow is not None
     node = next(name for name in cluster.nodes if name != slow["node"])
-    busy = lambda: [one for one in seen_by_trials(root) if one["node"] == node and "end" not in one and one["number"] != 5]  # noqa: E731
+
+    def busy() -> set[int]:
+        here = [one for one in seen_by_trials(root) if one["node"] == node and "end" not in one]
+        return {one["number"] for one in here} - {5}
+
     assert wait_until(lambda: bool(busy()), 120), said.read_text()
-    orphaned = {one["number"] for one in busy()}
+    orphaned = busy()
     cluster.kill_node(node)
 
     assert head.wait(timeout=420) == 0, said.read_text()

@@ -87,8 +87,7 @@ def test_a_temporary_file_is_never_taken_through_a_link(tmp_path: Path, monkeypa
     victim = tmp_path / "victim"
     victim.write_text("precious")
     monkeypatch.setattr(atomic, "_unique", iter([7, 8]))
-    monkeypatch.setattr(atomic.socket, "gethostname", lambda: "h")
-    (tmp_path / f".r.h.{os.getpid()}.7.tmp").symlink_to(victim)
+    (tmp_path / f".r.{os.uname().nodename}.{os.getpid()}.7.tmp").symlink_to(victim)
     with pytest.raises(FileExistsError):
         atomic.replace(str(tmp_path / "r"), "attack")
     assert victim.read_text() == "precious"

@@ -62,7 +62,7 @@ def test_a_process_id_that_was_given_to_another_is_not_the_owner(tmp_path: Path)
     paths = StudyPaths(str(tmp_path))
     session, _ = Session.acquire(paths)
     record = json.loads(Path(paths.session).read_text())
-    record["started_ticks"] = "1"
+    record["pid_start"] = "1"
     Path(paths.session).write_text(json.dumps(record))
     second, cleared = Session.acquire(paths)
     assert cleared is not None and cleared["pid"] == os.getpid()
