@@ -208,7 +208,7 @@ def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, ext
         if cores is None and jobs is None and typed is None and of_profile in (None, "all"):
             cores = local_cpus()
         known = cores or jobs or (of_profile if typed is None else typed)
-        available = int(known) if str(known).isdigit() else None
+        available = int(str(known)) if str(known).isdigit() else None
         if available is not None:
             bounds.append((available // int(spec.resources.get("threads", 1)), f"--cores {available}"))
         if asked:
