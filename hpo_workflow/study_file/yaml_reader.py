@@ -26,7 +26,7 @@ Path = tuple[str | int, ...]
 
 LARGEST_FILE = 256_000
 """Bytes; a study file has a few thousand."""
-MOST_VALUES = 20_000
+MOST_VALUES = 8_000
 DEEPEST = 24
 MOST_DIGITS = 18
 """Digits of a whole number, so that it fits into 64 bits."""
