@@ -99,7 +99,7 @@ BOMBS = {
 
 
 def test_no_bomb_goes_off() -> None:
-    """Each is a report or a value, in less than a second and 200 MB of its own process."""
+    """Each is a report or a value, in seconds and 200 MB of its own process."""
     program = (
         "import sys, time\n"
         "from hpo_workflow.errors import ConfigError\n"
