@@ -36,7 +36,6 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--number", required=True, type=int, help="the trial")
     parser.add_argument("--batch", required=True, type=int, help="the batch that emitted it")
     parser.add_argument("--out", required=True, help="the metric file")
-    parser.add_argument("--log", help="the progress line goes there too")
     options = parser.parse_args(argv)
     try:
         line = _parse(options)
@@ -44,8 +43,6 @@ def run(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{printable(str(error), 2000)}\n")
         return 2
     sys.stderr.write(f"{line}\n")
-    if options.log:
-        atomic.replace(options.log, f"{line}\n")
     return 0
 
 
@@ -161,6 +158,7 @@ def _lost(paths: StudyPaths, number: int, batch: int) -> dict[str, Any]:
         "batch": batch,
         "config": trial.get("config"),
         "state": "lost",
+        "attempts": len(attempts),
         "reason": last.get("reason"),
         "detail": last.get("detail") or "its attempts were lost",
         "value": None,

@@ -140,6 +140,7 @@ class StudyState:
             seconds=metric["seconds"],
             max_rss_mb=metric["max_rss_mb"],
             metrics=metric["metrics"],
+            warnings=tuple(metric.get("warnings", ())),
         )
         self.finished[number] = trial
         self._n_in[trial.state] += 1
@@ -190,6 +191,15 @@ class StudyState:
             if trial.state is TrialState.FAILED:
                 counts[trial.reason or "unknown"] = counts.get(trial.reason or "unknown", 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def warnings(self) -> dict[str, int]:
+        """What is doubtful about how outputs were read, each sentence once, with the first trial that it is true of."""
+        first: dict[str, int] = {}
+        for number in sorted(self.finished):
+            for warning in self.finished[number].warnings:
+                first.setdefault(warning, number)
+        return first
 
     @property
     def new(self) -> list[int]:

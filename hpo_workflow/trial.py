@@ -62,6 +62,7 @@ class Trial:
         detail: The same as a sentence for people.
         seconds: How long its last attempt ran.
         metrics: Last value of each metric that it printed.
+        warnings: What is doubtful about how its output was read; sentences.
     """
 
     proposal: Proposal
@@ -73,6 +74,7 @@ class Trial:
     seconds: float | None = None
     max_rss_mb: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def number(self) -> int:

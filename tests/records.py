@@ -65,5 +65,6 @@ def outcome(number: int, of_batch: int, value: float | None = None, **changes: A
         "metrics": {},
         "seconds": 1.0,
         "max_rss_mb": 10.0,
+        "warnings": [],
         **changes,
     }

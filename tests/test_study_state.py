@@ -248,3 +248,11 @@ def test_reading_all_at_once_equals_following_along() -> None:
     assert read.finished == followed.finished
     assert read.live == followed.live
     assert read.slots() == followed.slots()
+
+
+def test_a_warning_is_told_once_with_the_first_trial_that_it_is_true_of() -> None:
+    study = spec(budget=Budget(8, 4))
+    state = state_of(study, batch(0, {n: x(n / 10) for n in range(4)}, study))
+    for number in (3, 1, 2):
+        state.add_outcome(outcome(number, 0, 0.5, warnings=["two kinds of lines"] + ["cut"] * (number == 2)))
+    assert state.warnings == {"two kinds of lines": 1, "cut": 2}

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from hpo_workflow.cli.follow import warning_text
 from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines, state_counts
 from hpo_workflow.cli.study_argument import ending_of
 from hpo_workflow.cli.terminal import printable
@@ -46,7 +47,8 @@ def collect(folder: StudyFolder, plan_path: str, out: str) -> tuple[int, list[st
         return 1, failure_lines(folder, state, ending)
     record = result(state, ending, best)
     replace(out, to_json(record) + "\n")
-    return 0, [f"study {spec.study}: {record['sentence']}", *best_lines(spec.objective.metric, best)]
+    warnings = [warning_text(number, warning) for warning, number in state.warnings.items()]
+    return 0, [*warnings, f"study {spec.study}: {record['sentence']}", *best_lines(spec.objective.metric, best)]
 
 
 def result(state: StudyState, ending: Ending | None, best: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,11 @@ LOOKS = 64
 """Live trials that are looked at in one tick; where more are live, they take turns."""
 
 
+def warning_text(number: int, warning: str) -> str:
+    """A doubt about how a trial's output was read, as a line."""
+    return f"warning: trial {number}: {warning}"
+
+
 class Follower:
     """The state of a study, kept up to date.
 
@@ -36,6 +41,7 @@ class Follower:
         self.peak = 1
         self.n_before = len(self.state.finished)
         self.n_lost = 0
+        self._warned = set(self.state.warnings)
         self._clock = clock
         self.begun = clock()
         self._next = 0
@@ -74,6 +80,16 @@ class Follower:
         start = self._next % len(live)
         self._next = start + LOOKS
         return (live + live)[start : start + LOOKS]
+
+    def new_warnings(self, finished: list[Trial]) -> list[str]:
+        """What is doubtful about the trials that have just finished and was not said before."""
+        texts = []
+        for trial in finished:
+            for warning in trial.warnings:
+                if warning not in self._warned:
+                    self._warned.add(warning)
+                    texts.append(warning_text(trial.number, warning))
+        return texts
 
     @property
     def elapsed_s(self) -> float:

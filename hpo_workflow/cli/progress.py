@@ -94,6 +94,8 @@ class LineProgress:
 
     def update(self, follower: Follower, finished: list[Trial], queue: str, stopping: str) -> None:
         """Show the study as it stands."""
+        for warning in follower.new_warnings(finished):
+            self.note(warning)
         if self._quiet:
             return
         for text in trial_texts(finished, follower.state):
@@ -134,6 +136,8 @@ class LiveProgress:
 
     def update(self, follower: Follower, finished: list[Trial], queue: str, stopping: str) -> None:
         """Draw the study as it stands."""
+        for warning in follower.new_warnings(finished):
+            self.note(warning)
         best = follower.state.incumbent
         for trial, text in zip(finished, trial_texts(finished, follower.state), strict=True):
             if trial.state is TrialState.FAILED or (best is not None and best.number == trial.number):

@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402  (after the variables above)
 
 from hpo_workflow.errors import HPOWorkflowError  # noqa: E402
 from hpo_workflow.propose import Action, Answer, batch_rng, propose  # noqa: E402
-from hpo_workflow.spec import StudySpec, digest_of  # noqa: E402
+from hpo_workflow.spec import StudySpec  # noqa: E402
 from hpo_workflow.store.atomic import publish, replace, to_json  # noqa: E402
 from hpo_workflow.store.session import read_session, session_seconds  # noqa: E402
 from hpo_workflow.store.study_folder import StudyFolder, read_record  # noqa: E402
@@ -83,7 +83,7 @@ def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch:
 
 def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
     proposal = action.proposal
-    rendered = render_trial(spec, proposal.params).to_json()
+    rendered = render_trial(spec, proposal.params)
     return {
         "number": proposal.number,
         "config": proposal.config,
@@ -92,9 +92,9 @@ def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
         "parent": proposal.parent,
         "replicate": proposal.replicate,
         "seed": spec.seed + proposal.replicate,
-        "digest": digest_of(identity, rendered["command"], rendered["env"], rendered["files"]),
+        "digest": rendered.digest(identity),
         "origin": action.origin,
-        "rendered": rendered,
+        "rendered": rendered.to_json(),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hpo_workflow.cli.follow import warning_text
 from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, state_counts
 from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
 from hpo_workflow.cli.terminal import duration, plural, show
@@ -77,6 +78,7 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "failures": state.failures,
         "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
         "best": best_record(folder, state),
+        "warnings": [{"trial": number, "warning": warning} for warning, number in state.warnings.items()],
         "trial_seconds": round(sum(trial.seconds or 0.0 for trial in state.finished.values()), 1),
         "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
         "not_counted": {
@@ -112,6 +114,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
         "set aside to run anew": report["not_counted"]["set_aside"],
     }
     shown += [f"not counted: {plural(count, 'trial')} {why}" for why, count in not_counted.items() if count]
+    shown += [warning_text(number, warning) for warning, number in state.warnings.items()]
     if report["running"]:
         shown.append("running now:")
         shown += [f"  trial {number}: {_log(folder, number)}" for number in report["running"][:10]]

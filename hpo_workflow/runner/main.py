@@ -67,7 +67,6 @@ def _arguments(argv: Sequence[str]) -> Any:
     parser.add_argument("--batch", required=True, help="the batch that holds the trial")
     parser.add_argument("--number", required=True, type=int, help="the trial")
     parser.add_argument("--out", required=True, help="written when the trial has ended")
-    parser.add_argument("--log", help="what the runner itself has to say goes there too")
     parser.add_argument("--attempt", type=int, default=1, help="which try of Snakemake this is")
     parser.add_argument("--attempts", type=int, default=1, help="how many tries there are")
     parser.add_argument("--gpus", type=int, default=0)
@@ -112,17 +111,10 @@ class Runner:
         return data
 
     def say(self, text: str) -> None:
-        """One line for people: on standard error, which Snakemake shows or keeps, and in the rule's log."""
+        """One line for people, on standard error, which Snakemake shows or keeps."""
         line = f"trial {self._number}: {printable(text, 2000)}\n"
         sys.stderr.write(line)
         sys.stderr.flush()
-        if self._options.log:
-            try:
-                os.makedirs(os.path.dirname(self._options.log) or ".", exist_ok=True)
-                with open(self._options.log, "a", encoding="utf-8") as log:
-                    log.write(line)
-            except OSError:
-                pass  # standard error has it
 
     # ---- the road ------------------------------------------------------------------------------------------
     def run(self) -> int:

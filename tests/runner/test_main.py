@@ -642,12 +642,6 @@ def test_a_wrong_call_is_told_without_a_traceback(study: Study) -> None:
     assert said("--plan", "bad.json").startswith("bad.json: the plan is damaged (")
 
 
-def test_what_the_runner_says_goes_to_the_rules_log_too(study: Study) -> None:
-    study.use("kill -9 $$")
-    _, said = study.run("--log", "logs/trial.log")
-    assert (study.launch / "logs/trial.log").read_text() == said
-
-
 def test_the_runner_starts_fast_and_imports_little(study: Study) -> None:
     study.use("echo loss=1")
     study.write()
