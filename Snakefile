@@ -9,7 +9,7 @@ include: "hpo_workflow/rules/study.smk"
 
 
 rule all:
-    localrule: True
     default_target: True
     input:
         rules.study.output,
+    localrule: True

@@ -6,7 +6,6 @@ from snakemake.exceptions import IncompleteCheckpointException
 
 from hpo_workflow import workflow as hpo
 
-
 STUDY = hpo.open_study(workflow, config)
 OUT = STUDY.out
 
@@ -24,9 +23,7 @@ def batch_done(batch):
 
 
 def parse_done(number, batch):
-    return has_ended(
-        checkpoints.parse, shard=hpo.shard(number), number=number, batch=batch
-    )
+    return has_ended(checkpoints.parse, shard=hpo.shard(number), number=number, batch=batch)
 
 
 def in_flight(wildcards):
@@ -72,13 +69,13 @@ wildcard_constraints:
 
 
 rule study:
-    localrule: True
     default_target: True
     input:
         in_flight,
         changed,
     output:
         report(f"{OUT}/best.json", category="hyperparameter optimisation"),
+    localrule: True
     params:
         tool=tool,
         root=root,
@@ -89,10 +86,10 @@ rule study:
 
 
 checkpoint propose:
-    localrule: True
-    priority: 100
     output:
         f"{OUT}/state/batches/{{shard}}/{{batch}}.json",
+    priority: 100
+    localrule: True
     params:
         tool=tool,
         root=root,
@@ -108,17 +105,17 @@ rule trial:
         needs=STUDY.spec.needs,
     output:
         f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
+    retries: hpo.ATTEMPTS - 1
+    threads: STUDY.threads
+    resources:
+        **STUDY.resources,
+        attempt=attempt,
     params:
         runner=runner,
         root=root,
         plan=plan,
         limits=limits,
         attempts=hpo.ATTEMPTS,
-    threads: STUDY.threads
-    retries: hpo.ATTEMPTS - 1
-    resources:
-        attempt=attempt,
-        **STUDY.resources,
     shell:
         "{params.runner} --root {params.root:q} --plan {params.plan:q} --batch {input.batch:q}"
         " --number {wildcards.number} --out {output:q}"
@@ -126,12 +123,12 @@ rule trial:
 
 
 checkpoint parse:
-    localrule: True
-    priority: 200
     input:
         f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
     output:
         f"{OUT}/state/metrics/{STUDY.metrics_digest}/{{shard}}/{{number}}-{{batch}}.json",
+    priority: 200
+    localrule: True
     params:
         tool=tool,
         root=root,
