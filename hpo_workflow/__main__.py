@@ -6,6 +6,7 @@ without the command line's libraries.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def main(argv: list[str] | None = None) -> int:
 
         return parse.run(arguments[1:])
     if verb == "propose":
+        for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is loaded: the same sums on every number of cores
+            os.environ[f"{library}_NUM_THREADS"] = "1"
         from hpo_workflow.cli import propose
 
         return propose.run(arguments[1:])

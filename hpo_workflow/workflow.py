@@ -160,8 +160,15 @@ class SnakefileStudy:
 
     @property
     def resources(self) -> dict[str, Any]:
-        """Snakemake's resources of a trial, under the names of the study file."""
-        return {name: value for name, value in self.spec.resources.items() if name != "threads"}
+        """Snakemake's resources of a trial, under the names of the study file.
+
+        GPUs are asked for on one node where the file does not say otherwise: `--gpus=2` alone may be given as one GPU
+        on each of two nodes, and Slurm then refuses to start the program.
+        """
+        resources = {name: value for name, value in self.spec.resources.items() if name != "threads"}
+        if resources.get("gpu") and not {"nodes", "tasks", "tasks_per_gpu"} & set(resources):
+            resources["nodes"] = 1
+        return resources
 
     @property
     def limits(self) -> str:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"  # before numpy is loaded: the same sums on every number of cores, and no idle threads
+import numpy as np
 
-import numpy as np  # noqa: E402  (after the variables above)
-
-from hpo_workflow.errors import HPOWorkflowError  # noqa: E402
-from hpo_workflow.propose import Action, Answer, batch_rng, propose  # noqa: E402
-from hpo_workflow.spec import StudySpec  # noqa: E402
-from hpo_workflow.store.atomic import publish, replace, to_json  # noqa: E402
-from hpo_workflow.store.session import read_session, session_seconds  # noqa: E402
-from hpo_workflow.store.study_folder import StudyFolder, read_record  # noqa: E402
-from hpo_workflow.study_state import StudyState  # noqa: E402
-from hpo_workflow.template import render_trial  # noqa: E402
+from hpo_workflow.errors import HPOWorkflowError
+from hpo_workflow.propose import Action, Answer, batch_rng, propose
+from hpo_workflow.spec import StudySpec
+from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.session import read_session, session_seconds
+from hpo_workflow.store.study_folder import StudyFolder, read_record
+from hpo_workflow.study_state import StudyState
+from hpo_workflow.template import render_trial
 
 
 def run(argv: list[str]) -> int:

@@ -24,8 +24,8 @@ from hpo_workflow.trial import Value
 
 GOOD = KernelWidths(scale=0.12, spread=0.5)
 REST = KernelWidths(scale=0.12, spread=0.05)
-"""Narrower than the usual 0.2. Chosen by trial on tuning problems (tables of real trainings, BBOB, mixed and conditional
-spaces) where wider kernels were a little worse; there is no theory behind the numbers."""
+"""Narrower than the usual 0.2. Chosen by trial on tuning problems (tables of real trainings, BBOB, mixed and
+conditional spaces) where wider kernels were a little worse; there is no theory behind the numbers."""
 
 
 def n_good(n: int) -> int:
