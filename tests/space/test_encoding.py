@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from hpo_workflow.space import Categorical, Float, Int, SearchSpace
 from hpo_workflow.space.encoding import Encoding, configuration, from_unit, to_unit
+from hpo_workflow.space.parameters import Parameter
 from tests.contracts.spaces import MIXED, SPACES, spaces
 
 
@@ -47,6 +49,26 @@ def test_ordered_choices_lie_in_their_order() -> None:
     assert to_unit(parameter, 64) == pytest.approx(5 / 6)
 
 
+def graininess(parameter: Parameter) -> float:
+    """How far apart neighbouring floats lie, as a share of the range: units cannot be told apart more finely."""
+    if not isinstance(parameter, Float):
+        return 0.0
+    low, high = parameter.low, parameter.high
+    if parameter.log:
+        low, high = math.log(low), math.log(high)
+        return max(2.0**-52, math.ulp(low), math.ulp(high)) / (high - low)
+    return max(math.ulp(low), math.ulp(high)) / (high - low)
+
+
+def test_a_range_not_much_wider_than_the_spacing_of_floats_is_kept() -> None:
+    parameter = Float("x", 262144.0, 262144.015625)
+    for unit in np.linspace(0, 1, 101):
+        value = from_unit(parameter, unit)
+        assert isinstance(value, float)
+        assert parameter.low <= value <= parameter.high
+        assert to_unit(parameter, value) == pytest.approx(unit, abs=4 * graininess(parameter))
+
+
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(mapping=spaces(), seed=st.integers(0, 999))
 def test_configurations_survive_the_way_there_and_back(mapping: dict[str, Any], seed: int) -> None:
@@ -55,7 +77,9 @@ def test_configurations_survive_the_way_there_and_back(mapping: dict[str, Any], 
     units = np.random.default_rng(seed).random((20, encoding.d))
     there = [configuration(space, row) for row in units]
     x = encoding.encode(there)
-    np.testing.assert_allclose(encoding.snap(units), x, atol=1e-9)
+    snapped = encoding.snap(units)
+    for i, parameter in enumerate(space.parameters):
+        np.testing.assert_allclose(snapped[:, i], x[:, i], atol=max(1e-9, 4 * graininess(parameter)))
     np.testing.assert_allclose(encoding.snap(x), x, atol=1e-12)
     for params, row, active in zip(there, x, encoding.active(x), strict=True):
         assert space.fits(params)
