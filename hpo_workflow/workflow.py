@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo_workflow.errors import HPOWorkflowError, UsageError
+from hpo_workflow.graceful_stop import make_term_safe
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths, shard
@@ -331,6 +332,7 @@ def _say(*lines: str) -> None:
 
 def open_study(workflow: Any, config: Mapping[str, Any]) -> SnakefileStudy:
     """The study of this Snakefile; a fault of the user's ends Snakemake, exit code 2, before anything is submitted."""
+    make_term_safe()
     try:
         return SnakefileStudy(workflow, config)
     except HPOWorkflowError as error:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hpo_workflow"
 
 LEVELS = (
-    {"errors", "shipped"},
+    {"errors", "shipped", "graceful_stop"},
     {"trial", "objective"},
     {"space", "metrics"},
     {"surrogates", "acquisition"},
