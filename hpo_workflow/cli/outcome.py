@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import Any
 
 from hpo_workflow.cli.terminal import number, params_text, plural, printable
+from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import Ending, StudyState
 from hpo_workflow.template import RenderedTrial, describe
@@ -18,17 +20,18 @@ USUAL_PORT = 29500
 """What a command shows for `${trial.port}`: torch's own default; a trial gets a free one when it starts."""
 
 
-def trial_facts(folder: StudyFolder, trial: dict[str, Any], rendered: RenderedTrial) -> dict[str, object]:
-    """What `${trial.NAME}` stands for in the command of one trial of a batch record."""
+def trial_facts(trial: dict[str, Any], rendered: RenderedTrial, root: str) -> dict[str, object]:
+    """What `${trial.NAME}` stands for in the command of one trial of a batch record of the study in `root`."""
     number = trial["number"]
-    place = folder.paths.trial_dir(number)
+    paths = StudyPaths(root)
+    place = paths.trial_dir(number)
     facts: dict[str, object] = {
         "number": number,
         "config": trial["config"],
         "dir": place,
         "seed": trial["seed"],
         "attempt": 1,
-        "params_file": folder.paths.params_file(number),
+        "params_file": paths.params_file(number),
         "port": USUAL_PORT,
     }
     facts.update({f"file.{name}": os.path.join(place, file["to"]) for name, file in rendered.files.items()})
@@ -42,11 +45,16 @@ def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None
         return None
     emitted = folder.trial_record(best.number, best.batch)
     rendered = RenderedTrial.from_json(emitted["rendered"])
+    elsewhere = state.spec.workdir == "trial"
+    facts = trial_facts(emitted, rendered, os.path.abspath(folder.root) if elsewhere else folder.root)
+    command = describe(rendered, facts, passed=state.spec.passed)
+    if elsewhere:
+        command = f"cd {shlex.quote(str(facts['dir']))}\n{command}"
     return {
         "trial": best.number,
         "value": best.value,
         "params": json.loads(rendered.params_text),
-        "command": describe(rendered, trial_facts(folder, emitted, rendered)),
+        "command": command,
         "metrics": dict(best.metrics),
     }
 

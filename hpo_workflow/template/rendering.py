@@ -9,8 +9,9 @@ latter (with `shlex.quote` where `quote` is true).
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,6 +29,15 @@ Rendered = list[Piece]
 
 LONGEST_COMMAND = 120_000
 """Bytes of a rendered command; Linux refuses a single argument above 128 kB (MAX_ARG_STRLEN)."""
+
+FACT_VARIABLES = {
+    "HPO_TRIAL": "number",
+    "HPO_TRIAL_DIR": "dir",
+    "HPO_SEED": "seed",
+    "HPO_ATTEMPT": "attempt",
+    "HPO_PARAMS_FILE": "params_file",
+}
+"""Variables of a trial by which a command can read a fact, and the fact."""
 
 
 @dataclass(frozen=True)
@@ -269,25 +279,39 @@ def text_of_rendered(rendered: Rendered, facts: Mapping[str, object] | None = No
     return "".join(parts)
 
 
-def describe(trial: RenderedTrial, facts: Mapping[str, object] | None = None) -> str:
-    """The command as a person can paste it into a shell, with `env:` in front of it.
+def describe(trial: RenderedTrial, facts: Mapping[str, object] | None = None, *, passed: Collection[str] = ()) -> str:
+    """The command as a person can paste it into a shell, with `env:` and the `HPO_*` that it reads in front of it.
 
     Args:
         trial: What `render_trial` made.
         facts: Facts of the trial by name (`number`, `dir`, `file.cfg`, ...); those not given are shown symbolically.
+        passed: The study's `pass:`; what it names is read by the program, so the command itself need not mention it.
     """
     command = trial.command
     if command and isinstance(command[0], list):
         shown = " ".join(_quoted_word(word, facts) for word in command if isinstance(word, list))
     else:
         shown = text_of_rendered([piece for piece in command if not isinstance(piece, list)], facts).strip()
-    settings = [f"{name}={_quoted_word(value, facts)}" for name, value in trial.env.items()]
+    settings = [f"{name}={shlex.quote(value)}" for name, value in _variables_read(trial, shown, facts or {}, passed)]
+    settings += [f"{name}={_quoted_word(value, facts)}" for name, value in trial.env.items()]
     if not settings:
         return shown
     separator = "\n" if "\n" in shown or any(word in shown for word in ("&&", ";", "|", "$")) else " "
     if separator == "\n":
         return "\n".join([f"export {setting}" for setting in settings] + [shown])
     return " ".join([*settings, shown])
+
+
+def _variables_read(
+    trial: RenderedTrial, shown: str, facts: Mapping[str, object], passed: Collection[str]
+) -> list[tuple[str, str]]:
+    """The variables of the trial, other than `env:`, without which its command is another one."""
+    mentioned = set(re.findall(r"HPO_[A-Z0-9_]+", shown))
+    variables = [(name, text) for name, text in trial.hpo_env.items() if "env" in passed or name in mentioned]
+    for name, fact in FACT_VARIABLES.items():
+        if fact in facts and (name in mentioned or (name == "HPO_PARAMS_FILE" and "file" in passed)):
+            variables.append((name, str(facts[fact])))
+    return [(name, text) for name, text in variables if name not in trial.env]
 
 
 def _quoted_word(rendered: Rendered, facts: Mapping[str, object] | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ def test_best_has_exactly_the_promised_keys(hpo: Hpo, argument: str) -> None:
         "command": f"K=3 echo loss={x!r} results/s/trials/000/2",
         "metrics": {"loss": 0.125},
     }
+
+
+def test_the_best_command_runs_where_its_trial_ran_and_with_what_it_read(hpo: Hpo, here: Path) -> None:
+    folder, plan = emit(write_study(command='pwd; echo "$HPO_PARAM_X" "$HPO_PARAMS_FILE"', workdir="trial", env={}))
+    end(folder, plan, {0: 0.5})
+    command = json.loads(hpo("best", "study.yaml", "--json").out)["command"]
+    place = here / "results/s/trials/000/0"
+    said = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=True, cwd="/").stdout
+    x = folder.batches()[0]["trials"][0]["params"]["x"]
+    assert said.splitlines() == [str(place), f"{x!r} {place}/params.json"]
 
 
 def test_best_without_a_complete_trial_is_a_sentence_and_exit_code_1(hpo: Hpo) -> None:

@@ -122,6 +122,22 @@ def test_a_description_can_be_pasted() -> None:
     assert describe(render_trial(study("p $A", SPACE, env={"A": "x"}), ADAM)) == "export A=x\np $A"
 
 
+def test_a_description_sets_the_variables_that_the_command_reads() -> None:
+    facts = {"dir": "a b", "params_file": "a b/params.json"}
+    trial = render_trial(study('p "$HPO_PARAM_OPT" "${HPO_TRIAL_DIR}"', SPACE, env={"HPO_PARAM_AMP": "mine"}), ADAM)
+    assert describe(trial, facts).splitlines() == [
+        "export HPO_PARAM_OPT=adam",
+        "export HPO_TRIAL_DIR='a b'",
+        "export HPO_PARAM_AMP=mine",
+        'p "$HPO_PARAM_OPT" "${HPO_TRIAL_DIR}"',
+    ]
+    listed = render_trial(study(["p"], SPACE), ADAM)
+    assert describe(listed, facts) == "p"
+    assert describe(listed, facts, passed=["file"]) == "HPO_PARAMS_FILE='a b/params.json' p"
+    passed = describe(listed, facts, passed=["env"])
+    assert "HPO_PARAM_MODEL_LR=1e-05 " in passed and "HPO_PARAM_MOMENTUM" not in passed and passed.endswith(" p")
+
+
 def test_a_line_of_a_template_is_left_out_with_its_parameter() -> None:
     text = "a: 1\nm: ${hpo.opt} ${hpo.momentum?}\nb: ${hpo.layers}"
     spec = study("p", SPACE, templates={"c": Template("c.txt", "c.txt", "raw", text)})
