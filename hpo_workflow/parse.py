@@ -63,6 +63,8 @@ def _parse(options: Any) -> str:
         else:
             extraction = read_output(paths, result, spec["metrics"], objective)
         metric = summarise(result, extraction, objective, options.batch)
+        if spec.get("cache"):
+            _share(spec["cache"], paths, result)
     text = atomic.to_json(metric) + "\n"
     atomic.replace(options.out, text)
     index = paths.metric_index(plan["metrics_digest"])
@@ -77,6 +79,16 @@ def _parse(options: Any) -> str:
     atomic.replace(paths.changed, f"{options.number} {time.time_ns()} {os.getpid()}\n")
     params = {} if result is None else result["params"]
     return progress_line(metric, params, objective, _best_before(index, metric, objective))
+
+
+def _share(cache: str, paths: StudyPaths, result: Mapping[str, Any]) -> None:
+    """Put a result into the folder that studies share. What fails here costs another study a trial, not this one."""
+    from hpo_workflow.store.cache import ResultCache
+
+    try:
+        ResultCache(cache).keep(paths, result)
+    except OSError as error:
+        sys.stderr.write(f"cache {error.filename or cache}: {error.strerror}; trial {result['number']} is not shared\n")
 
 
 def _load(path: str) -> dict[str, Any] | None:
@@ -142,6 +154,7 @@ def summarise(
         "gpus": result["gpus"],
         "host": result["host"],
         "log": result["log"],
+        "cached": bool(result.get("cached")),
         "warnings": warnings,
     }
 
@@ -223,7 +236,8 @@ def progress_line(
     listed = ", ".join(f"{name}={_short(value)}" for name, value in list(params.items())[:12])
     shown = f" ({listed}{', ...' if len(params) > 12 else ''})" if listed else ""
     if metric["state"] == "complete":
-        middle = f"complete: {objective['metric']}={_short(metric['value'])}{shown}"
+        cached = ", from the cache" if metric.get("cached") else ""
+        middle = f"complete: {objective['metric']}={_short(metric['value'])}{cached}{shown}"
     elif metric["state"] == "lost":
         middle = f"lost ({metric['reason']}): {metric['detail']}; it will be started again"
     else:

@@ -141,6 +141,7 @@ class StudyState:
             max_rss_mb=metric["max_rss_mb"],
             metrics=metric["metrics"],
             warnings=tuple(metric.get("warnings", ())),
+            cached=bool(metric.get("cached")),
         )
         self.finished[number] = trial
         self._n_in[trial.state] += 1
@@ -182,6 +183,11 @@ class StudyState:
     def n_counted(self) -> int:
         """Configurations that cost budget: complete, pruned, or failed by their own fault."""
         return self.n_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+
+    @property
+    def n_cached(self) -> int:
+        """How many results were known already."""
+        return sum(trial.cached for trial in self.finished.values())
 
     @property
     def failures(self) -> dict[str, int]:

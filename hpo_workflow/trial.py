@@ -61,6 +61,7 @@ class Trial:
         reason: Why it failed or was cancelled (`exit_code`, `timeout`, `metric_missing`, ...).
         detail: The same as a sentence for people.
         seconds: How long its last attempt ran.
+        cached: Its result was known already; it cost nothing.
         metrics: Last value of each metric that it printed.
         warnings: What is doubtful about how its output was read; sentences.
     """
@@ -75,6 +76,7 @@ class Trial:
     max_rss_mb: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    cached: bool = False
 
     @property
     def number(self) -> int:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.graceful_stop import make_term_safe
@@ -167,7 +167,7 @@ class SnakefileStudy:
         on each of two nodes, and Slurm then refuses to start the program.
         """
         resources = {name: value for name, value in self.spec.resources.items() if name != "threads"}
-        if resources.get("gpu") and not {"nodes", "tasks", "tasks_per_gpu"} & set(resources):
+        if resources.get("gpu") and not {"nodes", "mpi"} & set(resources):
             resources["nodes"] = 1
         return resources
 
@@ -227,18 +227,25 @@ class SnakefileStudy:
         if self._workflow.remote_exec:
             return []  # a job's own process decides nothing
         if self._rolling is None:
-            dryrun = self._workflow.dryrun
-            if not dryrun:
-                self._begin()
-            assert self._plan is not None
-            self._rolling = Rolling(self.folder, self._plan.to_json(), elapsed_clock(self.folder))
-            if dryrun:
-                _say(dry_run_sentence(self._rolling))
-            else:
-                self._mend(self._rolling.state)
+            try:
+                self._rolling = self._first_look()
+            except HPOWorkflowError as error:
+                _leave(self._workflow, str(error))
         trials, batch = self._rolling.files(batch_done, parse_done)
         files = [self.declared.metric(self.metrics_digest, number, b) for number, b in trials]
         return files + ([] if batch is None else [self.declared.batch(batch)])
+
+    def _first_look(self) -> Rolling:
+        dryrun = self._workflow.dryrun
+        if not dryrun:
+            self._begin()
+        assert self._plan is not None
+        rolling = Rolling(self.folder, self._plan.to_json(), elapsed_clock(self.folder))
+        if dryrun:
+            _say(dry_run_sentence(rolling))
+        else:
+            self._mend(rolling.state)
+        return rolling
 
     def batch_of(self, batch: int) -> str:
         """The declared output of propose that a trial is in."""
@@ -314,6 +321,17 @@ def _pointer(source: str | Mapping[str, Any]) -> str:
 def _on_disk(workflow: Any, path: str) -> str:
     """`path` as Snakemake will write it, with a module's `prefix:`. An internal of Snakemake, kept in this place."""
     return str(workflow.modifier.path_modifier.modify(path))
+
+
+def _leave(workflow: Any, message: str) -> NoReturn:
+    """End Snakemake with exit code 2 from within an input function, before it has locked or submitted anything.
+
+    An exception would be shown with a traceback, SystemExit too. Snakemake's folder for temporary files is removed
+    here because nothing else of it runs any more.
+    """
+    _say(message)
+    workflow._snakemake_tmp_dir.cleanup()
+    os._exit(2)
 
 
 def _load(workflow: Any, source: str | Mapping[str, Any]) -> Plan:

@@ -108,6 +108,7 @@ def test_a_complete_trial_gets_its_value_its_line_in_the_index_and_one_for_peopl
         "gpus": 1,
         "host": "node1",
         "log": "trials/000/12/log",
+        "cached": False,
         "warnings": metric["warnings"],
     }
     assert folder.index() == [metric]

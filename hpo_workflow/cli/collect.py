@@ -62,6 +62,7 @@ def result(state: StudyState, ending: Ending | None, best: dict[str, Any]) -> di
         "sentence": end_sentence(state, ending),
         **best,
         "n_trials": state_counts(state),
+        "n_cached": state.n_cached,
         "failures": state.failures,
-        "seconds": round(sum(trial.seconds or 0.0 for trial in trials), 3),
+        "seconds": round(sum(trial.seconds or 0.0 for trial in trials if not trial.cached), 3),
     }

@@ -50,6 +50,8 @@ def best_text(state: StudyState) -> str:
 def trial_text(trial: Trial, state: StudyState, n_counted: int) -> str:
     """How one trial ended; it was the `n_counted`-th."""
     took = "" if trial.seconds is None else f" in {duration(trial.seconds)}"
+    if trial.cached:
+        took = " from the cache"
     if trial.state is TrialState.COMPLETE:
         ended = f"{state.spec.objective.metric} {number(trial.value)}"
         if state.incumbent is not None and state.incumbent.number == trial.number:

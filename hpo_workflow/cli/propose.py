@@ -14,6 +14,7 @@ from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.cache import ResultCache
 from hpo_workflow.store.session import read_session, session_seconds
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import StudyState
@@ -53,6 +54,10 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
         published = folder.batch(batch)
         assert published is not None
     folder.index_batches(folder.batches())
+    cache = StudySpec.from_json(read_record(plan_path)["spec"]).cache
+    if cache is not None:
+        for trial in published["trials"]:
+            ResultCache(cache).place(folder.paths, trial, published)
     return published
 
 

@@ -79,7 +79,8 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
         "best": best_record(folder, state),
         "warnings": [{"trial": number, "warning": warning} for warning, number in state.warnings.items()],
-        "trial_seconds": round(sum(trial.seconds or 0.0 for trial in state.finished.values()), 1),
+        "n_cached": state.n_cached,
+        "trial_seconds": round(sum(t.seconds or 0.0 for t in state.finished.values() if not t.cached), 1),
         "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
         "not_counted": {
             "other_identity": sum(len(numbers) for numbers in state.foreign.values()),
@@ -104,6 +105,8 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     counts = dict(report["n_trials"])
     failed = counts.pop("failed", 0)
     words = [f"{state.n_counted}{total} trials done"] + [f"{count} {name}" for name, count in counts.items()]
+    if state.n_cached:
+        words.append(f"{state.n_cached} from the cache")
     if failed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in state.failures.items())
         words.append(f"{failed} failed ({reasons})")

@@ -97,7 +97,7 @@ def identity_conflict(folder: StudyFolder, plan: Plan) -> IdentityConflict | Non
             if result is not None and result["end"]["kind"] != "cancelled":
                 finished.add(number)
                 numbers.setdefault(record["identity"], []).append(number)
-                seconds += float(result.get("seconds") or 0.0)
+                seconds += 0.0 if result.get("cached") else float(result.get("seconds") or 0.0)
     if not finished:
         return None
     gpus = plan.spec.resources.get("gpu", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -153,8 +154,10 @@ def test_the_study_is_refused_while_another_snakemake_runs_it(tmp_path: Path) ->
     place = Place(tmp_path, command=SLOW)
     process = place.begin()
     wait_for(lambda: len(place.starts) >= 1)
-    said = place.snakemake("--nolock", code=None)
-    assert "this study is being run already" in said
+    said = place.snakemake(code=2)
+    assert f"this study is being run already (process {process.pid} on " in said
+    assert "Traceback" not in said
+    assert "to run or to read" in place.snakemake("-n")  # looking is allowed
     process.wait(timeout=120)
     assert process.returncode == 0
     assert sorted(place.starts) == list(range(6))
@@ -162,7 +165,6 @@ def test_the_study_is_refused_while_another_snakemake_runs_it(tmp_path: Path) ->
 
 @pytest.mark.parametrize("lost", ["state", "state/index", "state/metrics", "state/done"])
 def test_derived_files_can_be_deleted(tmp_path: Path, lost: str) -> None:
-    import shutil
 
     place = Place(tmp_path)
     place.snakemake()
@@ -184,3 +186,21 @@ def test_a_faulty_study_ends_snakemake_with_the_report(tmp_path: Path) -> None:
     said = place.snakemake(code=2)
     assert "study.yaml, objective.direction" in said
     assert "Traceback" not in said
+
+
+def test_a_result_of_another_study_is_taken_from_the_cache(tmp_path: Path) -> None:
+    command = 'echo ${trial.number} >> "$HPO_TEST_STARTS"; echo loss=${hpo.x}; echo other=-${hpo.x}'
+    shared = {"cache": "shared", "command": command, "sampler": "grid", "budget": {"parallel": 2}}
+    place = Place(tmp_path, space={"x": [1, 2, 3]}, **shared)
+    place.snakemake()
+    assert len(place.starts) == 3
+
+    place.write(study="t", space={"x": [1, 2, 3, 4]}, objective={"metric": "other", "direction": "minimize"})
+    place.root = tmp_path / "results" / "t"
+    place.snakemake()
+    assert len(place.starts) == 4, "only x=4 is new"
+    assert (place.best["value"], place.best["n_cached"]) == (-4.0, 3)
+
+    shutil.rmtree(tmp_path / "shared")
+    assert "Nothing to be done" in place.snakemake()
+    assert place.best["n_trials"] == {"complete": 4}
