@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -14,6 +15,10 @@ from hpo_workflow.errors import HPOWorkflowError
 
 INTERRUPTED = 130
 """Exit code of a call that the user ended with Ctrl-C, as shells give it."""
+
+NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
+"""How an operating system says that a file cannot be written: the call is wrong, or the storage is full or ill."""
 
 VERBS = {
     "init": "Start a study: a study file, a script and a profile to edit.",
@@ -113,4 +118,19 @@ def run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):  # `hpo trials STUDY | head`; click turns it into a SystemExit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in NOT_ALLOWED | STORAGE:
+            raise
+        from hpo_workflow.cli.terminal import printable
+
+        print(printable(storage_message(error)), file=sys.stderr)
+        return 2 if error.errno in NOT_ALLOWED else 1
     return code if isinstance(code, int) else 0
+
+
+def storage_message(error: OSError) -> str:
+    """What to tell when a file cannot be written or read."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if error.errno in NOT_ALLOWED:
+        return f"{what}.\n  Studies are written below `outdir`, and Snakemake writes into .snakemake of this folder."
+    return f"{what}.\n  Nothing that was recorded is lost: when this is mended, the same command goes on."

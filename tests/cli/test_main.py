@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import subprocess
 import sys
@@ -11,7 +13,9 @@ import click
 import pytest
 
 from hpo_workflow.cli.main import CALLED_BY_RULES, VERBS, group, unknown_verb
+from hpo_workflow.store.session import Session
 from tests.cli.conftest import Hpo
+from tests.cli.studies import write_study
 
 ROOT = Path(__file__).resolve().parents[2]
 HELP = ROOT / "tests" / "golden" / "help"
@@ -128,6 +132,26 @@ def test_a_missing_study_file_names_what_is_there(hpo: Hpo, here: Path) -> None:
     answer = hpo("check", "study.yaml")
     assert answer.code == 2
     assert answer.err == "study.yaml: there is no such file or folder.\n  Here are other.yaml.\n"
+
+
+def test_a_disk_that_cannot_be_written_is_a_message(hpo: Hpo, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(number: int, name: str | None) -> None:
+        def write(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number), name)
+
+        monkeypatch.setattr(Session, "acquire", write)
+
+    study = write_study()
+    refuse(errno.EROFS, "results/s")
+    answer = hpo("run", study, "--cores", "2")
+    assert answer.code == 2 and answer.err.startswith("results/s: Read-only file system.\n  Studies are written below")
+    refuse(errno.ENOSPC, None)
+    answer = hpo("run", study, "--cores", "2")
+    assert answer.code == 1
+    assert answer.err.startswith("No space left on device.\n  Nothing that was recorded is lost: when")
+    refuse(errno.EBADF, None)
+    with pytest.raises(OSError, match="Bad file descriptor"):  # a fault of ours keeps its traceback
+        hpo("run", study, "--cores", "2")
 
 
 def test_a_pipe_that_closes_early_is_no_error(here: Path) -> None:
