@@ -51,7 +51,7 @@ def test_best_has_exactly_the_promised_keys(hpo: Hpo, argument: str) -> None:
 
 
 def test_the_best_command_runs_where_its_trial_ran_and_with_what_it_read(hpo: Hpo, here: Path) -> None:
-    folder, plan = emit(write_study(command='pwd; echo "$HPO_PARAM_X" "$HPO_PARAMS_FILE"', workdir="trial", env={}))
+    folder, plan = emit(write_study(command='pwd; echo "$HPO_PARAM_X" "$HPO_PARAMS_FILE"', workdir="trial"))
     end(folder, plan, {0: 0.5})
     command = json.loads(hpo("best", "study.yaml", "--json").out)["command"]
     place = here / "results/s/trials/000/0"
