@@ -52,7 +52,7 @@ def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Ans
     again, fresh = state.slots()
     actions = [Action(emission.proposal, "again") for emission in again]
     number = state.next_number
-    retried = retries(state)[:fresh]
+    retried = [dict(params) for params in state.to_retry[:fresh]]
     for params in retried:
         actions.append(Action(Proposal(number, number, params), "retry"))
         number += 1
@@ -70,15 +70,3 @@ def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Ans
     if len(found) < wanted:
         return Answer("done", "exhausted", tuple(actions))
     return Answer("open", actions=tuple(actions))
-
-
-def retries(state: StudyState) -> list[dict[str, Any]]:
-    """Configurations that were set aside to be run anew and have not been emitted since."""
-    space = state.spec.search_space
-    known = {space.key(emission.proposal.params) for emission in state.emissions.values()}
-    waiting = []
-    for proposal in state.asides:
-        if space.fits(proposal.params) and space.key(proposal.params) not in known:
-            known.add(space.key(proposal.params))
-            waiting.append(dict(proposal.params))
-    return waiting

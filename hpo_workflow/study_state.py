@@ -15,7 +15,7 @@ from typing import Any
 from hpo_workflow.objective import is_better, loss_of, reached
 from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.spec import StudySpec
-from hpo_workflow.trial import Proposal, Trial, TrialState
+from hpo_workflow.trial import Params, Proposal, Trial, TrialState
 
 LOST_IN_A_ROW = 20
 """So many attempts that nothing came of, one after the other, and the study stops with a diagnosis."""
@@ -175,6 +175,20 @@ class StudyState:
         """Trials that nothing came of, or that were emitted before an edit which the user declared harmless."""
         return [self.emissions[n] for n in sorted(self._open) if self._waits(n)]
 
+    @property
+    def to_retry(self) -> list[Params]:
+        """Configurations that were set aside to be run anew and have not been emitted since."""
+        if not self.asides:
+            return []
+        space = self.spec.search_space
+        known = {space.key(emission.proposal.params) for emission in self.emissions.values()}
+        waiting = []
+        for proposal in self.asides:
+            if space.fits(proposal.params) and space.key(proposal.params) not in known:
+                known.add(space.key(proposal.params))
+                waiting.append(proposal.params)
+        return waiting
+
     def n_in(self, *states: TrialState) -> int:
         """How many trials ended in one of `states`."""
         return sum(self._n_in[state] for state in states)
@@ -290,7 +304,7 @@ class StudyState:
         last = self.last_batch
         if last is None or last["answer"] != "done" or last["limits"] != self.spec.limits_digest:
             return None
-        if self.to_emit_again:
+        if self.to_emit_again or self.to_retry:
             return None
         return Ending("exhausted", True, "every configuration of the space has been proposed")
 
@@ -316,6 +330,8 @@ class StudyState:
             return True
         if fresh == 0:
             return False
+        if self.to_retry:
+            return True
         last = self.last_batch
         if last is None or last["limits"] != self.spec.limits_digest:
             return True

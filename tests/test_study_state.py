@@ -225,6 +225,20 @@ def test_trials_set_aside_are_not_counted_and_remembered() -> None:
     assert [proposal.params for proposal in state.asides] == [x(0.1)]
 
 
+@pytest.mark.parametrize("answer", ["done", "wait", "open"])
+def test_trials_set_aside_run_anew_also_where_nothing_else_is_left(answer: str) -> None:
+    study = spec()
+    first = batch(0, {0: x(0.1), 1: x(0.2)}, study, answer=answer)
+    state = state_of(study, first, outcome(0, 0), outcome(1, 0, state="failed"), set_aside=[1])
+    assert state.to_retry == [x(0.2)]
+    assert state.ending() is None and state.wants_batch()
+    state.add_batch(batch(1, {2: x(0.2)}, study, answer=answer, new=[0, 1]))
+    assert state.to_retry == [] and state.live
+    state.add_outcome(outcome(2, 1))
+    ending = state.ending()
+    assert (ending is not None and ending.reason == "exhausted") == (answer == "done")
+
+
 def test_a_terminal_outcome_never_changes() -> None:
     study = spec()
     state = state_of(study, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.5), outcome(0, 0, 0.1))
