@@ -83,6 +83,7 @@ class StudyState:
         self._lost: set[int] = set()  # of these, the ones whose last emission nothing came of
         self._n_in: Counter[TrialState] = Counter()
         self._lost_in_a_row = 0
+        self._session = ""  # of the last batch
         self._incumbent: Trial | None = None
 
     # ---- replay -----------------------------------------------------------------------------------------
@@ -91,6 +92,9 @@ class StudyState:
         assert record["batch"] == self.n_batches, (record["batch"], self.n_batches)
         self.n_batches += 1
         self.seen.update(record["new"])
+        if record["session"] != self._session:
+            self._session = record["session"]
+            self.begin_run()
         if record["identity"] in self.accepted:
             self.last_batch = record
         for trial in record["trials"]:
@@ -115,6 +119,10 @@ class StudyState:
             self._lost.discard(number)
             if number not in self.finished:
                 self._open.add(number)
+
+    def begin_run(self) -> None:
+        """Let a new run try again: attempts that were lost in earlier ones do not end it."""
+        self._lost_in_a_row = 0
 
     def add_outcome(self, metric: Mapping[str, Any]) -> None:
         """Take in what parse found out about one emission; an outcome of a trial that does not count is ignored."""

@@ -73,6 +73,7 @@ class Rolling:
         self.digest: str = plan["metrics_digest"]
         self.spec = StudySpec.from_json(plan["spec"])
         self.state: StudyState = folder.state(plan, self.spec)
+        self.state.begin_run()
         self._elapsed_s = elapsed_s
         self._asking = False
         self._cancelled_at_start = self._is_cancelled()

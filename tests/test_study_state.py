@@ -106,6 +106,22 @@ def test_losses_in_a_row_end_the_study_and_one_good_trial_resets_the_count() -> 
     assert ending is not None and (ending.reason, ending.success) == ("lost", False)
 
 
+def test_a_new_run_tries_again_after_losses_in_a_row() -> None:
+    study = spec(budget=Budget(100, 10))
+    lost = [outcome(n, 0, state="lost", attempts=10) for n in range(3)]
+    state = state_of(study, batch(0, {n: x(n / 10) for n in range(3)}, study, session="a"), *lost)
+    assert state.ending() is not None
+    state.begin_run()
+    assert state.ending() is None and state.wants_batch()
+    again = batch(1, {n: x(n / 10) for n in range(3)}, study, session="b")
+    told = state_of(study, batch(0, {n: x(n / 10) for n in range(3)}, study, session="a"), *lost, again)
+    assert told.ending() is None  # who reads the records later comes to the same
+    for number in range(2):
+        told.add_outcome(outcome(number, 1, state="lost", attempts=10))
+    ending = told.ending()
+    assert ending is not None and ending.sentence.startswith("20 attempts in a row")
+
+
 @pytest.mark.parametrize("order", range(5))
 def test_the_order_of_reading_does_not_matter(order: int) -> None:
     study = spec(budget=Budget(40, 40))

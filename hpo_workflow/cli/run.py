@@ -436,6 +436,8 @@ class Run:
     def _cure(self) -> str:
         study = self.plan.study_file
         reason = next(iter(self.follower.state.failures), "")
+        if not reason:
+            return f"When the cause is mended, `hpo run {study}` goes on."
         if reason in ("metric_missing", "nonfinite"):
             return (
                 f"When `objective` or `metrics` is corrected, `hpo run {study}` reads the logs again and runs nothing"
