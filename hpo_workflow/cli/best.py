@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import click
 
@@ -34,7 +35,7 @@ def command(study: str, as_json: bool) -> int:
     best = best_record(opened.folder, state)
     if best is None:
         n_failed = sum(state.failures.values())
-        failed = f", {n_failed} failed (`hpo status {study}` says why)" if n_failed else ""
+        failed = f", {n_failed} failed (`hpo status {shlex.quote(study)}` says why)" if n_failed else ""
         say(f"study {opened.spec.study}: no trial is complete yet{failed}.")
         return 1
     if as_json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,7 +77,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
     return {
         "study": spec.study,
         "root": spec.root,
-        "warnings": list(loaded.warnings),
+        "warnings": [*loaded.warnings, *missing_needs(plan)],
         "first_trials": first_trials(plan),
         "files": sorted(loaded.files),
         "space": {
@@ -92,6 +94,15 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "cluster": cluster_cost(plan, folder, n_trials),
         "conflict": described,
     }
+
+
+def missing_needs(plan: Plan) -> list[str]:
+    """A warning for each of `needs:` that is not there; in somebody's own Snakefile another rule may make it."""
+    return [
+        f"needs: {path} does not exist; trials start when it does, and `hpo run` does not make it"
+        for path in plan.spec.needs
+        if not os.path.exists(path)
+    ]
 
 
 def trials_asked(plan: Plan) -> int | None:
@@ -168,7 +179,7 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     if report["conflict"] is not None:
         shown += ["", report["conflict"]]
     else:
-        shown += ["", f"next: hpo run {study}"]
+        shown += ["", f"next: hpo run {shlex.quote(study)}"]
     return shown
 
 
@@ -217,5 +228,6 @@ def _cluster(study: str, plan: Plan, cost: dict[str, Any] | None) -> list[str]:
         lines.append(f"  {why} (less than 5 minutes), one allocation for all of them is better:")
         gpus = plan.spec.resources.get("gpu", 0)
         asks = f" --gpus={int(gpus) * plan.spec.budget.parallel}" if isinstance(gpus, int) and gpus else ""
-        lines.append(f'    sbatch --cpus-per-task={cores}{asks} --wrap "hpo run {study} --cores {cores}"')
+        wrapped = shlex.quote(f"hpo run {shlex.quote(study)} --cores {cores}")
+        lines.append(f"    sbatch --cpus-per-task={cores}{asks} --wrap {wrapped}")
     return lines

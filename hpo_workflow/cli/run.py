@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -338,6 +339,11 @@ class Run:
         return f"study {spec.study}: {total}, {spec.budget.parallel} at a time; {done} (Snakemake's log: {self._log})"
 
     @property
+    def _typed(self) -> str:
+        """The study file as it is typed into a shell."""
+        return shlex.quote(self.plan.study_file)
+
+    @property
     def _log(self) -> str:
         return self.folder.paths.snakemake_log
 
@@ -419,7 +425,7 @@ class Run:
             return 0
         if self.asked:
             show(*result)
-            say(f"study {spec.study}: stopped; {self._done()}. `hpo run {self.plan.study_file}` goes on.")
+            say(f"study {spec.study}: stopped; {self._done()}. `hpo run {self._typed}` goes on.")
             return INTERRUPTED
         if (ending is not None and (not ending.success or best is None)) or code == 0:
             show(*result)
@@ -427,14 +433,14 @@ class Run:
             say(self._cure())
             return 1
         if code < 0:
-            say(f"Snakemake was ended by signal {-code}; {self._done()}. `hpo run {self.plan.study_file}` goes on.")
+            say(f"Snakemake was ended by signal {-code}; {self._done()}. `hpo run {self._typed}` goes on.")
             return 1
         say(f"Snakemake failed (exit code {code}); {self._done()}. From its log, {self._log}:")
         say(*(f"  | {line}" for line in excerpt(said)))
         return 2 if code == 2 else 1
 
     def _cure(self) -> str:
-        study = self.plan.study_file
+        study = self._typed
         reason = next(iter(self.follower.state.failures), "")
         if not reason:
             return f"When the cause is mended, `hpo run {study}` goes on."

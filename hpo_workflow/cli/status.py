@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -98,7 +99,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
         session = report["session"]
         who = f"running since {session['since']} (process {session['pid']} on {session['host']})"
     elif report["state"] == "stopped":
-        who = f"stopped; `hpo run {opened.argument}` goes on" if not _is_folder(opened) else "stopped"
+        who = f"stopped; `hpo run {shlex.quote(opened.argument)}` goes on" if not _is_folder(opened) else "stopped"
     else:
         who = f"{report['state']}: {report['ending']['sentence']}"
     shown = [f"study {spec.study}: {who}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def not_run_yet(study: OpenStudy) -> str:
     where = os.path.abspath(study.folder.root)
     return (
         f"study {study.spec.study} has not run yet: there is nothing in {where}.\n"
-        f"  Start it with `hpo run {study.argument}`, or call this in the folder where it was started."
+        f"  Start it with `hpo run {shlex.quote(study.argument)}`, or call this in the folder where it was started."
     )
 
 

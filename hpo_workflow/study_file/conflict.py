@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from hpo_workflow.store.plan import IdentityConflict, Plan
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_file.identity import diff_identity
@@ -33,9 +35,10 @@ def describe_conflict(folder: StudyFolder, plan: Plan, conflict: IdentityConflic
         lines += [f"    {line}" for line in difference[:DIFF_LINES]]
         if len(difference) > DIFF_LINES:
             lines.append(f"    ... and {len(difference) - DIFF_LINES} more lines")
+    study = shlex.quote(plan.study_file)
     lines += [
         "  Nothing was started. Decide, or undo the change:",
-        f"    hpo run {plan.study_file} --keep    the change does not matter: old and new results count alike",
-        f"    hpo run {plan.study_file} --fresh   it matters: the old results stay on disk and do not count",
+        f"    hpo run {study} --keep    the change does not matter: old and new results count alike",
+        f"    hpo run {study} --fresh   it matters: the old results stay on disk and do not count",
     ]
     return "\n".join(lines)

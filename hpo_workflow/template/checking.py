@@ -148,7 +148,7 @@ class _Checker:
             values = [(value, formatted(value, shown, item.format)) for value, shown in self._possible(item.name)]
             for reason in possible_faults(template.format, where, values):
                 problem = f"`{item.source}` in line {line} of {template.source}: {reason}."
-                cure = "Change the value, or name another format:."
+                cure = "Change the value, or name another `format`."
                 if where == "plain" and template.format not in ("ini", "raw"):
                     cure = "Put quotes around the text in the template, or let the placeholder be the whole value."
                 self.faults.append(Fault(key, problem, cure))

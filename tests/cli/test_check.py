@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_short_trials_are_told_that_one_allocation_is_better(
     assert report["cluster"]["login_cpu_s"] == round(3.1 * trials, 1)
     assert report["cluster"]["one_allocation_is_better"] is recommended
     text = hpo("check", "study.yaml").out
-    assert ('sbatch --cpus-per-task=4 --wrap "hpo run study.yaml --cores 4"' in text) is recommended
+    assert ("sbatch --cpus-per-task=4 --wrap 'hpo run study.yaml --cores 4'" in text) is recommended
 
 
 def test_an_edit_that_would_waste_trials_is_told_with_the_difference(hpo: Hpo) -> None:
@@ -79,3 +80,21 @@ def test_inputs_are_listed(hpo: Hpo, here: Path) -> None:
     (here / "train.py").write_text("")
     report = checked(hpo, command="python3 train.py ${hpo.x}")
     assert report["files"] == ["train.py"]
+
+
+def test_the_next_call_can_be_pasted_whatever_the_file_is_called(hpo: Hpo, here: Path) -> None:
+    (here / write_study(budget={"trials": 200, "parallel": 4})).rename(here / "my study's.yaml")
+    text = hpo("check", "my study's.yaml").out
+    [typed] = [line.removeprefix("next: ") for line in text.splitlines() if line.startswith("next: ")]
+    assert shlex.split(typed) == ["hpo", "run", "my study's.yaml"]
+    [batch] = [line for line in text.splitlines() if "sbatch" in line]
+    assert shlex.split(shlex.split(batch)[-1]) == ["hpo", "run", "my study's.yaml", "--cores", "4"]
+
+
+def test_needs_that_are_not_there_are_a_warning(hpo: Hpo, here: Path) -> None:
+    (here / "there.csv").touch()
+    answer = hpo("check", write_study(needs=["there.csv", "absent.csv"]))
+    assert answer.code == 0
+    assert answer.err == (
+        "warning: needs: absent.csv does not exist; trials start when it does, and `hpo run` does not make it\n"
+    )
