@@ -385,12 +385,19 @@ class Cluster:
         first: int = json.loads((self.folder / "size.json").read_text())["first_port"]
         return first + offset
 
-    def _configure(self) -> None:
+    def _first_port(self) -> int:
+        """Where this cluster's ports begin; daemons that have outlived the controller go on using theirs."""
+        if any(self._pid(path.stem) is not None for path in (self.folder / "pid").glob("*.pid")):
+            return self._port(0)
         # In no fixed order: a second cluster that starts at the same moment finds the same ports free.
         choices = random.SystemRandom().sample(range(16800, 32000, 200), 76)
         first = next((port for port in choices if _ports_are_free(port, self.size.nodes)), None)
         if first is None:
             raise ClusterError("no free ports between 16800 and 32000")
+        return first
+
+    def _configure(self) -> None:
+        first = self._first_port()
         (self.folder / "size.json").write_text(json.dumps({"size": asdict(self.size), "first_port": first}))
         for name in self.nodes:
             (self.folder / "spool" / name).mkdir(exist_ok=True)
