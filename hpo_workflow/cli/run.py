@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,15 @@ from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, fail
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, stopping_text
 from hpo_workflow.cli.slurm_queue import SlurmQueue, cancel_waiting
-from hpo_workflow.cli.snakemake_process import SnakemakeProcess, excerpt, failed_rules, jobname_prefix, snakemake_call
+from hpo_workflow.cli.snakemake_process import (
+    JobFailure,
+    SnakemakeProcess,
+    excerpt,
+    failed_rules,
+    job_words,
+    jobname_prefix,
+    snakemake_call,
+)
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.study_argument import ending_of, load_plan
 from hpo_workflow.cli.terminal import plural, say, show
@@ -34,6 +43,12 @@ from hpo_workflow.trial import TrialState
 
 RESTARTS = 5
 """So often Snakemake is started again when jobs were killed in all their attempts."""
+
+PAUSE_S = 60.0
+"""Before that, where Slurm's controller did not answer."""
+
+TOLD_FAILURES = 20
+"""So many different reasons why jobs came to nothing are shown; Snakemake's log has all."""
 
 TICK_TERMINAL_S, TICK_S = 0.5, 1.0
 INTERRUPTED = 130
@@ -303,6 +318,8 @@ class Run:
         self.follower = Follower(folder, plan.to_json())
         self._n_batches = self.follower.state.n_batches
         self._process: SnakemakeProcess | None = None
+        self._failures: list[JobFailure] = []
+        self._told_failures: set[str] = set()
         terminal = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
         self._tick_s = TICK_TERMINAL_S if terminal else TICK_S
         self.progress = LiveProgress(sys.stderr) if terminal else LineProgress(sys.stderr, quiet=quiet)
@@ -321,10 +338,16 @@ class Run:
                 again = not self.asked and code != 0 and self._worth_another_start(said)
                 if not again or start == RESTARTS:
                     break
+                unanswered = bool(self._refusal())
+                lost = "could not be submitted" if unanswered else "lost their jobs in all attempts"
                 self.progress.note(
-                    f"{plural(len(self.follower.state.live), 'trial')} lost their jobs in all attempts; starting again"
-                    f" ({start + 1} of at most {RESTARTS})"
+                    f"{plural(len(self.follower.state.live), 'trial')} {lost}; starting again"
+                    f"{f' in {PAUSE_S:.0f} s' if unanswered else ''} ({start + 1} of at most {RESTARTS})"
                 )
+                if unanswered:
+                    self._wait(PAUSE_S)
+                    if self.asked:
+                        break
         finally:
             self.progress.close()
             for number, handler in before.items():
@@ -352,6 +375,7 @@ class Run:
         prefix = jobname_prefix(self.plan.spec.study, self.session.token)
         queue = SlurmQueue(prefix) if self.where.is_slurm else None
         environment = {**os.environ, TOKEN: self.session.token}
+        self._failures = []
         process = SnakemakeProcess(self.where.call(self.plan, prefix), self._log, environment)
         self._process = process
         self._hand_over(process.pid)
@@ -364,6 +388,7 @@ class Run:
                     queue.poll()
                 n_running = len(self.follower.running)
                 finished = self.follower.tick()
+                self._tell_failures(process.new_failures())
                 if self.asked and self._told < self.asked and self._told < 2:
                     self._told = self.asked
                     self.progress.note(stopping_text(n_running, self.asked))
@@ -381,6 +406,30 @@ class Run:
         return code, process.said()
 
     _told = 0
+
+    def _tell_failures(self, failures: Sequence[JobFailure]) -> None:
+        """Say why jobs came to nothing, each reason once."""
+        self._failures += failures
+        for failure in failures:
+            why = failure.message
+            if why == "None" or self.quiet:  # a job of this machine; its runner has said it
+                continue
+            words = job_words(failure.log)
+            text = f"Slurm does not take the jobs: {why}" if failure.refused else f"trial {failure.trial}: {why}{words}"
+            if text not in self._told_failures and len(self._told_failures) < TOLD_FAILURES:
+                self._told_failures.add(text)
+                self.progress.note(text)
+
+    def _refusal(self) -> str:
+        """Why no job was submitted, where that was so in the whole of the last start; else empty."""
+        if self._failures and all(failure.refused for failure in self._failures):
+            return self._failures[-1].message
+        return ""
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.asked and time.monotonic() < until:
+            time.sleep(0.2)
 
     def _hand_over(self, pid: int) -> None:
         """Make `pid` the owner of the session: when this process is killed, its Snakemake goes on and is still seen."""
@@ -406,6 +455,8 @@ class Run:
         state = self.follower.state
         ending = ending_of(self.folder, state)
         if ending is not None and not ending.success:
+            return False
+        if self._refusal() and not self._failures[-1].passes:
             return False
         return failed_rules(said) == {"trial"} and bool(state.live or state.to_emit_again)
 
@@ -434,6 +485,16 @@ class Run:
             return 1
         if code < 0:
             say(f"Snakemake was ended by signal {-code}; {self._done()}. `hpo run {self._typed}` goes on.")
+            return 1
+        refusal = self._refusal()
+        if refusal:
+            say(f"study {spec.study}: Slurm took no job; {self._done()}. It says: {refusal}")
+            say(
+                f"  Account and partition stand at the end of {os.path.join(self.where.profile.folder, 'config.yaml')}"
+                " (slurm_account, slurm_partition),\n  what a trial asks for stands in the study file under resources."
+                " `sacctmgr show user $USER withassoc` and `sinfo` show\n  what this cluster has. Snakemake's log: "
+                + self._log
+            )
             return 1
         say(f"Snakemake failed (exit code {code}); {self._done()}. From its log, {self._log}:")
         say(*(f"  | {line}" for line in excerpt(said)))

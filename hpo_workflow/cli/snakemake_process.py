@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hpo_workflow.cli.profile import Profile, option_in
 from hpo_workflow.cli.terminal import printable
@@ -20,6 +21,9 @@ LONGEST_PREFIX = 50
 
 _ERROR = re.compile(r"\b(?:\w*Error|\w*Exception|exception)\b|: error: |No rule to|^Traceback")
 _FAILED_RULE = re.compile(r"^Error in (?:rule|checkpoint) (\w+)", re.MULTILINE)
+_OUTPUT = re.compile(r"/done/\d+/(\d+)-\d+\.json")
+_REFUSED = ("Job submission failed", "SLURM sbatch failed", "SLURM job submission failed")
+_NO_CONTROLLER = re.compile(r"Unable to contact|Connection (?:refused|timed out)|Socket timed out|Zero Bytes|try again")
 EXCERPT = 25
 
 
@@ -98,6 +102,7 @@ class SnakemakeProcess:
         with open(log, "ab") as output:
             self.log = log
             self.log_start = output.tell()
+            self._read_to = self.log_start
             self._process = subprocess.Popen(
                 list(call),
                 stdin=subprocess.DEVNULL,
@@ -137,6 +142,96 @@ class SnakemakeProcess:
                 return file.read(10_000_000).decode("utf-8", "replace")
         except OSError:
             return ""
+
+    def new_failures(self) -> list[JobFailure]:
+        """Jobs of trials that have failed since the last look, as far as its log tells it whole."""
+        try:
+            with open(self.log, "rb") as file:
+                file.seek(self._read_to)
+                data = file.read(1_000_000)
+        except OSError:
+            return []
+        failures, taken = job_failures(data.decode("utf-8", "surrogateescape"))
+        self._read_to += len(taken.encode("utf-8", "surrogateescape"))
+        return failures
+
+
+@dataclass(frozen=True)
+class JobFailure:
+    """A job of a trial that came to no result, in the words of whoever ran it.
+
+    Args:
+        trial: The trial's number.
+        message: Why, on one line.
+        log: What the job itself has printed; empty where it never was a job.
+        refused: Whether it was never submitted.
+    """
+
+    trial: int
+    message: str
+    log: str
+    refused: bool
+
+    @property
+    def passes(self) -> bool:
+        """Whether a refusal may be over in a while: the controller did not answer."""
+        return _NO_CONTROLLER.search(self.message) is not None
+
+
+def job_failures(text: str) -> tuple[list[JobFailure], str]:
+    """Failed jobs of trials in Snakemake's log, and the part of `text` that was taken in: the rest is unfinished."""
+    failures = []
+    lines = text.splitlines(keepends=True)
+    taken = start = 0
+    while start < len(lines) and lines[start].endswith("\n"):
+        if not lines[start].startswith("Error in rule trial:"):
+            start += 1
+            taken = start
+            continue
+        # The block ends with its shell command; a message may have lines that begin at the margin.
+        end = next((n for n in range(start, len(lines)) if lines[n].strip() == "shell:"), None)
+        if end is None:
+            break
+        failures.append(_job_failure([line.rstrip("\n") for line in lines[start + 1 : end]]))
+        start = taken = end + 1
+    return [failure for failure in failures if failure is not None], "".join(lines[:taken])
+
+
+def _job_failure(block: Sequence[str]) -> JobFailure | None:
+    keys = {}
+    message: list[str] = []
+    in_message = False
+    for line in block:
+        key, colon, value = line.strip().partition(": ")
+        if line.startswith("    ") and not line.startswith("     ") and colon and key.isidentifier():
+            in_message = key == "message"
+            keys[key] = value
+            message += [value] if in_message else []
+        elif in_message:
+            message.append(line)
+    number = _OUTPUT.search(keys.get("output", ""))
+    if number is None or not message:
+        return None
+    said = "\n".join(message).partition("For further error details see")[0]
+    refused = said.startswith(_REFUSED)
+    said = said.partition("\n    sbatch call:")[0].partition(" Detailed failure reason unavailable")[0]
+    said = re.sub(r"^SLURM sbatch failed\. The error message was '(.*)'\.?$", r"\1", said.strip(), flags=re.DOTALL)
+    said = re.sub(r"^Job submission failed with exception: ", "", said)
+    said = " ".join(said.replace("sbatch: error: ", "").split()).rstrip(".")
+    log = keys.get("log", "").partition(" (check log file")[0]
+    return JobFailure(int(number[1]), said, log, refused)
+
+
+def job_words(log: str) -> str:
+    """What Slurm has written last into a job's log about its end, as the rest of a sentence; empty where nothing."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.path.getsize(log) - 100_000))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    said = [line for line in lines if re.match(r"(?:srun|slurmstepd\S*): error: ", line)]
+    return f" ({said[-1].partition(': error: ')[2].strip('* ')[:300]})" if said else ""
 
 
 def failed_rules(text: str) -> set[str]:

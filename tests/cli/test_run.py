@@ -15,7 +15,14 @@ import pytest
 from hpo_workflow.cli import run as run_module
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.run import place
-from hpo_workflow.cli.snakemake_process import excerpt, failed_rules, jobname_prefix, snakemake_call
+from hpo_workflow.cli.snakemake_process import (
+    excerpt,
+    failed_rules,
+    job_failures,
+    job_words,
+    jobname_prefix,
+    snakemake_call,
+)
 from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import publish
@@ -260,6 +267,59 @@ def test_lost_jobs_start_snakemake_again_at_most_five_times(hpo: Hpo, snakemake:
         "Snakemake failed (exit code 1); 0 of 4 trials are done. From its log, results/s/state/snakemake.log:"
         in answer.err
     )
+
+
+REFUSED = """\
+Error in rule trial:
+    message: {}For further error details see the cluster/cloud log and the log files of the involved rule(s).
+    jobid: 6
+    output: results/s/state/done/000/1-0.json
+    shell:
+        runner
+"""
+
+
+def test_a_refused_account_is_said_at_once_and_not_tried_again(hpo: Hpo, snakemake: Path) -> None:
+    emit(write_study())
+    why = "Job submission failed with exception: The given account nope appears to be invalid.\\nAvailable: a, b"
+    (snakemake / "play.py").write_text(f"print({REFUSED.format(why)!r}); sys.exit(1)\n".replace("\\\\n", "\\n"))
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 1 and len(calls(snakemake)) == 1
+    assert "Slurm took no job; 0 of 4 trials are done. It says: The given account nope appears" in answer.err
+    assert "slurm_account" in answer.err
+
+
+def test_a_controller_that_does_not_answer_is_asked_again_after_a_pause(
+    hpo: Hpo, snakemake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "PAUSE_S", 0.1)
+    emit(write_study())
+    why = "SLURM sbatch failed. The error message was 'sbatch: error: Unable to contact slurm controller'.\n"
+    (snakemake / "play.py").write_text(f"print({REFUSED.format(why)!r}); sys.exit(1)\n")
+    answer = hpo("run", "study.yaml")
+    assert len(calls(snakemake)) == 6
+    assert "2 trials could not be submitted; starting again in 0 s (1 of at most 5)" in answer.err
+    assert answer.err.count("Slurm does not take the jobs: Unable to contact slurm controller") == 1
+
+
+def test_a_failed_job_is_told_with_what_slurm_wrote_into_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "12.log"
+    log.write_text("rule trial:\nsrun: error: Unable to create step for job 12: Invalid gres\nslurm ends\n")
+    block = (
+        "rule trial:\nError in rule trial:\n    message: SLURM-job '12' failed, SLURM status is: 'FAILED'. Detailed"
+        " failure reason unavailable (status command is not 'sacct').For further error details see the log.\n"
+        f"    jobid: 4\n    output: r/state/done/000/7-0.json\n    log: {log} (check log file(s) for error details)\n"
+        "    shell:\n        runner\n"
+    )
+    failures, taken = job_failures(block)
+    assert taken == block
+    assert [(one.trial, one.refused, one.message) for one in failures] == [
+        (7, False, "SLURM-job '12' failed, SLURM status is: 'FAILED'")
+    ]
+    assert job_words(failures[0].log) == " (Unable to create step for job 12: Invalid gres)"
+    assert job_words("") == "" and job_words(str(tmp_path)) == ""
+    unfinished = block[: block.index("    shell:")]
+    assert job_failures(unfinished) == ([], "rule trial:\n")
 
 
 def test_another_failure_of_snakemake_is_shown_and_not_repeated(hpo: Hpo, snakemake: Path) -> None:
