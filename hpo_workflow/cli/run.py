@@ -218,6 +218,9 @@ def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, ext
     asked = int(gpus) if isinstance(gpus, (int, float)) else 0
     n_gpus = None
     bounds = []
+    warnings = [
+        f"pass_env: {name} is not set here, so trials do not get it" for name in spec.pass_env if name not in os.environ
+    ]
     if executor == "local":
         of_profile = profile.settings.get("cores", profile.settings.get("jobs"))
         typed = option_in(extra, "--cores", "-c", "--jobs", "-j")
@@ -226,7 +229,12 @@ def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, ext
         known = cores or jobs or (of_profile if typed is None else typed)
         available = int(str(known)) if str(known).isdigit() else None
         if available is not None:
-            bounds.append((available // int(spec.resources.get("threads", 1)), f"--cores {available}"))
+            threads = int(spec.resources.get("threads", 1))
+            bounds.append((available // threads, f"--cores {available}"))
+            if threads > available:
+                warnings.append(
+                    f"resources.threads is {threads}, but --cores {available}: a trial gets {plural(available, 'CPU')}"
+                )
         if asked:
             found = local_gpus()
             if asked > found:
@@ -241,9 +249,8 @@ def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, ext
         limit: Any = jobs if jobs is not None else option_in(extra, "--jobs", "-j") or profile.settings.get("jobs")
         if isinstance(limit, int) or (isinstance(limit, str) and limit.isdigit()):
             bounds.append((int(limit), f"--jobs {limit}"))
-    warnings = []
     for at_a_time, why in bounds:
-        if at_a_time < spec.budget.parallel:
+        if max(1, at_a_time) < spec.budget.parallel:
             warnings.append(
                 f"budget.parallel is {spec.budget.parallel}, but {why} runs only {max(1, at_a_time)} at a time: the"
                 f" first {spec.budget.parallel} trials are chosen without having seen a result"

@@ -156,6 +156,20 @@ def test_fewer_cores_than_the_study_wants_are_a_warning(here: Path, cores: int, 
         assert warnings[0].startswith(f"budget.parallel is 2, but --cores {cores} runs only 1 at a time")
 
 
+def test_more_threads_than_cores_are_told_as_such(here: Path) -> None:
+    plan, _ = load_plan(write_study(resources={"threads": 64}, budget={"trials": 1}))
+    said = place(plan, Profile("p"), 2, None, ()).warnings
+    assert said == ("resources.threads is 64, but --cores 2: a trial gets 2 CPUs",)
+
+
+def test_variables_to_pass_on_that_are_not_set_are_a_warning(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET_HERE", "")
+    monkeypatch.delenv("NOT_SET_HERE", raising=False)
+    plan, _ = load_plan(write_study(pass_env=["SET_HERE", "NOT_SET_HERE"]))
+    said = place(plan, Profile("p"), 4, None, ()).warnings
+    assert said == ("pass_env: NOT_SET_HERE is not set here, so trials do not get it",)
+
+
 def test_cores_are_all_of_the_machine_unless_somebody_says_otherwise(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +314,25 @@ def test_a_controller_that_does_not_answer_is_asked_again_after_a_pause(
     assert len(calls(snakemake)) == 6
     assert "2 trials could not be submitted; starting again in 0 s (1 of at most 5)" in answer.err
     assert answer.err.count("Slurm does not take the jobs: Unable to contact slurm controller") == 1
+
+
+def test_a_snakemake_that_waits_for_jobs_unknown_to_slurm_is_started_again(
+    hpo: Hpo, snakemake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = snakemake / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(run_module, "FORGOTTEN_S", 0.3)
+    emit(write_study())
+    play = "if os.path.exists('once'): print('WorkflowError: second'); sys.exit(3)\n"
+    play += "open('once', 'w').close()\ntime.sleep(60)\n"
+    (snakemake / "play.py").write_text(play)
+    answer = hpo("run", "study.yaml", "--profile", "slurm")
+    assert len(calls(snakemake)) == 2, answer.err
+    assert (snakemake / "signals").read_text() == "SIGINT\n"
+    assert "2 trials were waited for by Snakemake and unknown to Slurm; starting again (1 of at most 5)" in answer.err
 
 
 def test_a_failed_job_is_told_with_what_slurm_wrote_into_its_log(tmp_path: Path) -> None:
