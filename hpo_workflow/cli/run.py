@@ -47,6 +47,10 @@ RESTARTS = 5
 PAUSE_S = 60.0
 """Before that, where Slurm's controller did not answer."""
 
+FORGOTTEN_S = 600.0
+"""Snakemake that has said nothing for so long, while Slurm has no job of it and trials are unfinished, waits for ever:
+after a question that Slurm did not answer, its plugin forgets those jobs. Else it asks at least every 180 s."""
+
 TOLD_FAILURES = 20
 """So many different reasons why jobs came to nothing are shown; Snakemake's log has all."""
 
@@ -326,6 +330,7 @@ class Run:
         self._n_batches = self.follower.state.n_batches
         self._process: SnakemakeProcess | None = None
         self._failures: list[JobFailure] = []
+        self._forgotten = False
         self._told_failures: set[str] = set()
         terminal = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
         self._tick_s = TICK_TERMINAL_S if terminal else TICK_S
@@ -346,7 +351,11 @@ class Run:
                 if not again or start == RESTARTS:
                     break
                 unanswered = bool(self._refusal())
-                lost = "could not be submitted" if unanswered else "lost their jobs in all attempts"
+                lost = "lost their jobs in all attempts"
+                if unanswered:
+                    lost = "could not be submitted"
+                elif self._forgotten:
+                    lost = "were waited for by Snakemake and unknown to Slurm"
                 self.progress.note(
                     f"{plural(len(self.follower.state.live), 'trial')} {lost}; starting again"
                     f"{f' in {PAUSE_S:.0f} s' if unanswered else ''} ({start + 1} of at most {RESTARTS})"
@@ -383,6 +392,7 @@ class Run:
         queue = SlurmQueue(prefix) if self.where.is_slurm else None
         environment = {**os.environ, TOKEN: self.session.token}
         self._failures = []
+        self._forgotten = False
         process = SnakemakeProcess(self.where.call(self.plan, prefix), self._log, environment)
         self._process = process
         self._hand_over(process.pid)
@@ -393,6 +403,7 @@ class Run:
                 code = process.wait(self._tick_s)
                 if queue is not None:
                     queue.poll()
+                    self._end_endless_waiting(process, queue)
                 n_running = len(self.follower.running)
                 finished = self.follower.tick()
                 self._tell_failures(process.new_failures())
@@ -426,6 +437,12 @@ class Run:
             if text not in self._told_failures and len(self._told_failures) < TOLD_FAILURES:
                 self._told_failures.add(text)
                 self.progress.note(text)
+
+    def _end_endless_waiting(self, process: SnakemakeProcess, queue: SlurmQueue) -> None:
+        """Stop a Snakemake that waits for jobs that Slurm does not have; it is started again."""
+        if not self._forgotten and self.follower.state.live and min(queue.empty_s, process.silent_s()) > FORGOTTEN_S:
+            self._forgotten = True
+            process.stop()
 
     def _refusal(self) -> str:
         """Why no job was submitted, where that was so in the whole of the last start; else empty."""
@@ -465,6 +482,8 @@ class Run:
             return False
         if self._refusal() and not self._failures[-1].passes:
             return False
+        if self._forgotten:
+            return True
         return failed_rules(said) == {"trial"} and bool(state.live or state.to_emit_again)
 
     # ---- the last lines ------------------------------------------------------------------------------------

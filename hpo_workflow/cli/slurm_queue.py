@@ -32,6 +32,12 @@ class SlurmQueue:
         """How it stands, for people; empty while nothing is known."""
         self.n_running = 0
         self.n_waiting = 0
+        self._empty_since: float | None = None
+
+    @property
+    def empty_s(self) -> float:
+        """Seconds since Slurm said first, and without interruption, that it has no job of this run."""
+        return 0.0 if self._empty_since is None else self._clock() - self._empty_since
 
     def poll(self) -> None:
         """Ask when it is time to, and take in an answer that has come."""
@@ -65,10 +71,14 @@ class SlurmQueue:
             self._output = None
         if failed:
             self.sentence = "Slurm: squeue does not answer"
+            self._empty_since = None
             return
         self.n_running, self.n_waiting, reasons = count_jobs(answer, self.prefix)
-        self.sentence = "Slurm: no job in the queue"
+        self.sentence = "Slurm: no job of this run in the queue"
+        if self._empty_since is None:
+            self._empty_since = self._clock()
         if self.n_running or self.n_waiting:
+            self._empty_since = None
             self.sentence = f"Slurm: {self.n_running} running, {self.n_waiting} waiting"
             if reasons:
                 self.sentence += f" ({', '.join(reasons)})"

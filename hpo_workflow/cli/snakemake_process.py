@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -133,6 +134,13 @@ class SnakemakeProcess:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGINT)
+
+    def silent_s(self) -> float:
+        """Seconds since it wrote into its log last."""
+        try:
+            return time.time() - os.stat(self.log).st_mtime
+        except OSError:
+            return 0.0
 
     def said(self) -> str:
         """What it has written into its log since it was started."""
