@@ -192,6 +192,14 @@ def test_the_runner_starts_without_any_installed_package():
     assert "--number" in done.stdout
 
 
+def test_no_trial_waits_for_what_only_a_person_is_shown():
+    script = "import sys, hpo_workflow.runner.main, hpo_workflow.parse; print(*sys.modules)"
+    command = [sys.executable, "-P", "-c", script]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert "hpo_workflow.metrics.reader" in done.stdout.split()
+    assert "hpo_workflow.metrics.line_report" not in done.stdout.split()
+
+
 def test_each_package_that_is_imported_is_declared_and_each_declared_one_is_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower() for line in project["dependencies"]}

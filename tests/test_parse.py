@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hpo_workflow import metrics, parse
+from hpo_workflow import parse
 from hpo_workflow.metrics import MetricReader
 from hpo_workflow.store.paths import StudyPaths
 
@@ -269,7 +269,7 @@ def test_a_wrong_call_is_told_without_a_traceback(folder: Folder, capsys: pytest
 def test_the_verb_works_by_the_path_that_the_rule_calls(folder: Folder) -> None:
     folder.end("accuracy=0.9\n")
     folder.parse()
-    main = Path(metrics.__file__).parent / "__main__.py"
+    main = Path(parse.__file__).parent / "__main__.py"
     out = folder.root / "again.json"
     call = ["--root", folder.root, "--plan", folder.root / "plan.json", "--number", "12", "--batch", "3"]
     done = subprocess.run(

@@ -1,0 +1,121 @@
+"""What the three formats of `metrics.format` find on one line.
+
+equals      `name=value`: a name that stands alone, any spaces around `=`, a plain decimal number that stands alone.
+            `val/loss=1` is the metric `val/loss`, never `loss`. What could be read in two ways (`1,000`, `0x10`,
+            `tensor(0.5)`) is no number; where a wanted metric is concerned it is a problem that names the line.
+katib       Kubeflow Katib's default rule, with what it does to `1,234.5` (1) and `val/loss=0.3` (`loss`).
+json        one flat JSON object a line; numbers, or strings that hold a number. Nested objects are not entered.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from hpo_workflow.metrics.numbers import (
+    CAP_NUMBER,
+    CAP_REJECTED,
+    DECIMAL,
+    END,
+    Found,
+    excerpt,
+    number_of,
+    refused,
+    value_at,
+)
+
+# Control characters, white space, brackets and quotes separate names; bytes of multi-byte characters belong to names,
+# so that `é_loss=1` is not `loss`.
+_SEPARATOR = rb"\x00-\x20()\[\]{},;|\"'`<>\x7f"
+_NAME = rb"[A-Za-z0-9_\x80-\xff](?:[\w./:@\x80-\xff-]*[\w\x80-\xff])?"
+_EQUALS = re.compile(
+    rb"(?<![^" + _SEPARATOR + rb"])(" + _NAME + rb")[ \t]*=(?!=)[ \t]*(?:(" + DECIMAL + rb")" + END + rb")?"
+)
+_KATIB_NUMBER = re.compile(rb"[\t\n\f\r ]*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)")
+_KATIB_NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_|-"
+
+
+def scan_equals(line: bytes) -> list[Found]:
+    """All `name=value` of the line, in its order."""
+    found = []
+    rejected = 0
+    for match in _EQUALS.finditer(line):
+        raw, number = match.groups()
+        name = raw.decode("utf-8", "replace")
+        if number is not None and len(number) <= CAP_NUMBER:
+            value = float(number[:-1] if number.endswith(b"%") else number)
+            found.append(Found(name, value, "", "", ""))
+        else:
+            start = match.end() if number is None else match.start(2)
+            item = value_at(line, start, name, match.start(), rejected >= CAP_REJECTED)
+            rejected += item.value is None
+            found.append(item)
+    return found
+
+
+def scan_katib(line: bytes) -> list[Found]:
+    """Matches of `([\\w|-]+)\\s*=\\s*([+-]?\\d*(\\.\\d+)?([Ee][+-]?\\d+)?)`, in time linear in the line.
+
+    As written, the pattern tries every start inside a long word again. A match has exactly one `=`, so it is enough to
+    look at each `=` once: the name is what stands before it and behind the previous match.
+    Source: kubeflow/katib, pkg/metricscollector/v1beta1/common/const.go (Go's RE2: `\\w`, `\\d` are ASCII).
+    """
+    found: list[Found] = []
+    start = rejected = 0
+    while True:
+        equals = line.find(b"=", start)
+        if equals < 0:
+            return found
+        before = line[start:equals].rstrip(b"\t\n\f\r ")
+        name = before[len(before.rstrip(_KATIB_NAME)) :]
+        shown = line[start + len(before) - len(name) : equals + 40]
+        start = equals + 1
+        if not name:
+            continue
+        match = _KATIB_NUMBER.match(line, start)
+        assert match is not None  # every part is optional
+        number = match.group(1)
+        start = match.end()
+        text = name.decode()
+        if number.lstrip(b"+-")[:1] not in (b"", b"e", b"E"):  # the rule lets no other text through that is no number
+            found.append(Found(text, float(number), "", "", ""))
+            continue
+        rejected += 1
+        if rejected <= CAP_REJECTED:
+            reason = f"katib's rule reads `{number.decode()}` here, which is no number"
+            found.append(Found(text, None, excerpt(shown, 80), "ambiguous", reason))
+        else:
+            found.append(Found(text, None, "", "ambiguous", "one of many on this line"))
+
+
+def scan_json(line: bytes) -> tuple[list[Found], str]:
+    """Metrics of one JSON object, and why the line is not one (empty where it is, or does not try to be)."""
+    body = line.strip()
+    if not body.startswith(b"{"):
+        return [], ""
+    try:
+        # Whole numbers become floats at once: Python refuses, or takes long over, integers of thousands of digits.
+        data = json.loads(body.decode("utf-8", "replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        return [], "a Python dict, not JSON: print json.dumps(...)" if body.startswith(b"{'") else "not a JSON object"
+    found = []
+    for name, value in data.items():
+        if isinstance(value, float):
+            found.append(Found(name, value, "", "", ""))
+        elif isinstance(value, str):
+            number = number_of(value.encode("utf-8", "replace"))
+            if number is None:
+                found.append(refused(name, json.dumps({name: value})[1:-1].encode(), value.encode("utf-8", "replace")))
+            else:
+                found.append(Found(name, number, "", "", ""))
+        elif isinstance(value, dict):
+            found.append(Found(name, None, name, "word", "a nested object, which is not entered"))
+            found.extend(
+                Found(f"{name}.{key}", None, f"{name}.{key}", "word", "inside a nested object")
+                for key in list(value)[:20]
+                if isinstance(value[key], float)
+            )
+        else:
+            shown = json.dumps(value)
+            found.append(Found(name, None, f'"{name}": {shown[:60]}', "word", f"`{shown[:40]}` is not a number"))
+    return found, ""

@@ -1,0 +1,114 @@
+"""One line -> all that stands on it, as the `metrics` section of a study says."""
+
+from __future__ import annotations
+
+import re
+
+from hpo_workflow.metrics.line_formats import scan_equals, scan_json, scan_katib
+from hpo_workflow.metrics.numbers import Found, printable
+from hpo_workflow.metrics.user_patterns import (
+    TooSlow,
+    UserPattern,
+    Watchdog,
+    after_pattern,
+    captured_value,
+    values_after,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+CAP_PATTERN = 8 * 1024
+"""Bytes of a line that a user's regular expression is tried on."""
+
+_RANK_LABEL = re.compile(rb"\s*\d+: ")
+"""What `srun --label` puts before each line."""
+
+
+class LineScanner:
+    """Finds the metrics of single lines.
+
+    Args:
+        metrics: The study's `metrics` section: `format`, `lines`, `define: {name: {after, regex, lines}}`.
+        objective: The metric that a pattern is blamed for which belongs to no metric.
+
+    Attributes:
+        format, lines: As in the section.
+        defined: The metrics that `define` reads.
+        watched: Whether there are regular expressions of the user, so that `watchdog` must be entered.
+    """
+
+    def __init__(self, metrics: Mapping[str, Any], objective: str) -> None:
+        self._objective = objective
+        self.format: str = metrics.get("format") or "equals"
+        self.lines: str | None = metrics.get("lines")
+        self._filter = UserPattern(self.lines, "metrics.lines") if self.lines else None
+        self._define: list[tuple[str, re.Pattern[bytes] | None, UserPattern | None, UserPattern | None]] = []
+        for name, rule in (metrics.get("define") or {}).items():
+            after = after_pattern(rule["after"]) if rule.get("after") else None
+            regex = UserPattern(rule["regex"], f"metrics.define.{name}.regex") if rule.get("regex") else None
+            lines = UserPattern(rule["lines"], f"metrics.define.{name}.lines") if rule.get("lines") else None
+            self._define.append((name, after, regex, lines))
+        self.defined = {rule[0] for rule in self._define}
+        self.watched = self._filter is not None or any(regex or lines for _, _, regex, lines in self._define)
+        self.watchdog = Watchdog()
+
+    def scan(self, line: bytes) -> tuple[bool, list[Found], str, list[Found]]:
+        """What stands on one line.
+
+        Returns: Whether `lines:` lets it through; all that was found; why it is not JSON; the regular expressions that
+        were given up on it, kind `slow`.
+        """
+        read, found, broken = True, [], ""
+        given_up: list[Found] = []
+        text: str | None = None
+        label = _RANK_LABEL.match(line)
+        if self.watched:
+            text = line[:CAP_PATTERN].decode("utf-8", "replace")
+            labelled = len(label.group()) if label else 0
+            read = self._passes(self._filter, text, labelled, given_up)
+        if read:
+            if self.format == "equals":
+                found = scan_equals(line) if b"=" in line else []
+            elif self.format == "katib":
+                found = scan_katib(line) if b"=" in line else []
+            else:
+                found, broken = scan_json(line[label.end() :] if label else line)
+            if self.defined and found:
+                found = [item for item in found if item.name not in self.defined]
+        for name, after, regex, lines in self._define:
+            if lines is None:
+                if not read:
+                    continue
+            elif not self._passes(lines, text or "", labelled, given_up):
+                continue
+            if after is not None:
+                found += values_after(line, after, name)
+            elif regex is not None:
+                for match in self._search(name, regex, text or "", labelled, given_up):
+                    item = captured_value(match, name)
+                    if item is not None:
+                        found.append(item)
+        return read, found, broken, given_up
+
+    def _passes(self, pattern: UserPattern | None, text: str, label: int, given_up: list[Found]) -> bool:
+        return pattern is None or bool(self._search(self._objective, pattern, text, label, given_up))
+
+    def _search(
+        self, name: str, pattern: UserPattern, text: str, label: int, given_up: list[Found]
+    ) -> list[re.Match[str]]:
+        """Matches on the line, else on what follows srun's rank label (`0: `)."""
+        if pattern.given_up:
+            return []
+        try:
+            matches = self.watchdog.search(pattern, text)
+            if not matches and label:
+                matches = self.watchdog.search(pattern, text[label:])
+            return matches
+        except TooSlow:
+            pattern.given_up = True
+            reason = f"{pattern.key} takes too long on lines like this one ({len(text)} characters) and was given up"
+            given_up.append(Found(name, None, printable(text, 80), "slow", reason))
+            return []

@@ -1,0 +1,255 @@
+"""The output of a program, while it is printed -> the points of its metrics."""
+
+from __future__ import annotations
+
+from hpo_workflow.metrics.extraction import Extraction, Series, describe_problem
+from hpo_workflow.metrics.hints import LineKinds, listed, near_names, other_form
+from hpo_workflow.metrics.line_formats import scan_json
+from hpo_workflow.metrics.line_scanner import LineScanner
+from hpo_workflow.metrics.lines import CAP_LINE, Lines
+from hpo_workflow.metrics.numbers import Found, excerpt, is_finite
+from hpo_workflow.objective import loss_of, reached
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+CAP_POINTS = 10_000
+"""Points of one metric that are kept; beyond it every second, fourth, ... and the last, lowest and highest."""
+CAP_TOTAL = 300_000
+"""Points of all metrics together."""
+CAP_NAMES = 500
+CAP_NAME = 200
+"""Characters of a name; what is longer is data, and dropped."""
+CAP_PROBLEMS = 20
+
+
+class MetricReader:
+    """Reads metrics from a trial's output while it is printed.
+
+    Args:
+        metrics: The study's `metrics` section: `format`, `lines`, `step`, `define: {name: {after, regex, lines}}`.
+        objective: Its `objective` section: `metric`, `direction`, `reduce`, and for `target_reached` also `target`,
+            `on_target`.
+    """
+
+    def __init__(self, metrics: Mapping[str, Any], objective: Mapping[str, Any]) -> None:
+        self.objective: str = objective["metric"]
+        self._direction: str = objective["direction"]
+        self._best_counts = objective.get("reduce") == "best"
+        stops = self._best_counts and objective.get("on_target", "cancel") == "cancel"
+        self._target: float | None = objective.get("target") if stops else None
+        self._step_name: str | None = metrics.get("step")
+        self._scanner = LineScanner(metrics, self.objective)
+        self._wanted = {self.objective, *self._scanner.defined} | ({self._step_name} if self._step_name else set())
+        self._printed = Lines()
+        self._recorded = Lines()
+        self._series: dict[str, Series] = {}
+        self._records: dict[str, Series] = {}
+        self._step: float | None = None
+        self._n_dropped = 0
+        self._cap = CAP_POINTS
+        self._problems: list[dict[str, Any]] = []
+        self._n_problems = 0
+        self._last_problem: dict[str, Any] | None = None
+        self._first_ambiguous: dict[str, Any] | None = None
+        self._given_up: dict[str, Any] | None = None
+        self._kinds = LineKinds()
+        self._mention: tuple[int, str] | None = None
+        self._unread: dict[str, None] = {}
+        self._objective_bytes = self.objective.encode().lower()
+        self._broken_json: dict[str, Any] | None = None
+        self._blank = True
+
+    def feed(self, data: bytes) -> list[tuple[str, float, float]]:
+        """Read more of what the program printed; the new points as (name, step, value)."""
+        return self._consume(self._printed.feed(data))
+
+    def feed_records(self, data: bytes) -> list[tuple[str, float, float]]:
+        """Read more of $HPO_METRICS_FILE. A metric that stands there is not taken from the printed text."""
+        points: list[tuple[str, float, float]] = []
+        for number, line in self._recorded.feed(data):
+            points += self._record(number, line)
+        return points
+
+    def best(self) -> float | None:
+        """The best finite value of the objective so far."""
+        series = self._records.get(self.objective) or self._series.get(self.objective)
+        if series is None or series.lowest is None or series.highest is None:
+            return None
+        return min(series.lowest[2], series.highest[2], key=lambda value: loss_of(value, self._direction))
+
+    def target_reached(self) -> bool:
+        """Whether the trial may end now: its best value so far is what counts, and good enough."""
+        if self._target is None:
+            return False
+        best = self.best()
+        return best is not None and reached(best, self._target, self._direction)
+
+    def _consume(self, lines: Iterator[tuple[int, bytes]]) -> list[tuple[str, float, float]]:
+        points: list[tuple[str, float, float]] = []
+        if not self._scanner.watched:
+            for number, line in lines:
+                self._line(number, line, points)
+            return points
+        with self._scanner.watchdog:
+            for number, line in lines:
+                self._line(number, line, points)
+        return points
+
+    def _line(self, number: int, line: bytes, points: list[tuple[str, float, float]]) -> None:
+        self._blank = False
+        _, found, broken, given_up = self._scanner.scan(line)
+        for item in given_up:
+            problem = self._problem(number, item)
+            if item.name == self.objective:
+                self._given_up = problem
+        if self._step_name is not None:
+            for item in found:
+                if item.name == self._step_name and item.value is not None and is_finite(item.value):
+                    self._step = item.value
+        seen = False
+        for item in found:
+            name = item.name
+            if name == self.objective:
+                seen = seen or item.value is not None or item.kind == "ambiguous"
+            if item.value is None:
+                if name not in self._wanted:
+                    if len(self._unread) < 50 and len(name) <= CAP_NAME:
+                        self._unread[name] = None
+                else:
+                    problem = self._problem(number, item)
+                    if name == self.objective:
+                        self._last_problem = problem
+                        if item.kind == "ambiguous" and self._first_ambiguous is None:
+                            self._first_ambiguous = problem
+                continue
+            if name == self._step_name:
+                continue
+            series = self._series_of(self._series, name)
+            if series is None:
+                continue
+            step = self._step if self._step is not None else series.count + 1.0
+            series.append(step, item.value, self._cap)
+            points.append((name, step, item.value))
+            if name == self.objective:
+                self._last_problem = None
+        if seen:
+            if self._scanner.lines is None:
+                self._kinds.count(line)
+        elif self._mention is None and not self._kinds and self._objective_bytes in line.lower():
+            self._mention = (number, excerpt(line))
+        if broken and self._broken_json is None and self._objective_bytes in line.lower():
+            self._broken_json = self._problem(number, Found(self.objective, None, excerpt(line, 80), "word", broken))
+
+    def _record(self, number: int, line: bytes) -> list[tuple[str, float, float]]:
+        found, broken = scan_json(line)
+        step_name = self._step_name or "step"
+        points = []
+        if broken:
+            self._problem(number, Found("", None, excerpt(line, 80), "word", f"$HPO_METRICS_FILE: {broken}"))
+        step = next((item.value for item in found if item.name == step_name and item.value is not None), None)
+        for item in found:
+            if item.name == step_name:
+                continue
+            if item.value is None:
+                if item.name in self._wanted:
+                    self._problem(number, item._replace(reason=f"$HPO_METRICS_FILE: {item.reason}"))
+                continue
+            series = self._series_of(self._records, item.name)
+            if series is not None:
+                at = step if step is not None and is_finite(step) else series.count + 1.0
+                series.append(at, item.value, self._cap)
+                points.append((item.name, at, item.value))
+        return points
+
+    def _series_of(self, table: dict[str, Series], name: str) -> Series | None:
+        series = table.get(name)
+        if series is None:
+            if (len(table) >= CAP_NAMES or len(name) > CAP_NAME) and name not in self._wanted:
+                self._n_dropped += 1
+                return None
+            series = table[name] = Series()
+            self._cap = max(100, min(CAP_POINTS, CAP_TOTAL // (len(self._series) + len(self._records))))
+        return series
+
+    def _problem(self, number: int, item: Found) -> dict[str, Any]:
+        problem = {
+            "line": number,
+            "metric": item.name,
+            "text": item.text,
+            "kind": item.kind,
+            "reason": item.reason,
+        }
+        self._n_problems += 1
+        self._problems.append(problem)
+        if len(self._problems) > CAP_PROBLEMS:
+            del self._problems[CAP_PROBLEMS // 2]  # the first and the last ones say most
+        return problem
+
+    def close(self) -> Extraction:
+        """Read what has no line end yet; all that was found."""
+        self._consume(self._printed.close())
+        for number, line in self._recorded.close():
+            self._record(number, line)
+        merged = {**self._series, **self._records}
+        result = Extraction()
+        result.points = {name: series.points() for name, series in merged.items()}
+        result.counts = {name: series.count for name, series in merged.items()}
+        result.problems, result.n_problems = self._problems, self._n_problems
+        result.lines = self._printed.count
+        result.cut_lines = self._printed.cut + self._recorded.cut
+        result.dropped_names = self._n_dropped
+        result.shapes = self._kinds.shapes()
+        if self.objective not in self._records:
+            result.unreadable = self._given_up or (self._first_ambiguous if self._best_counts else self._last_problem)
+            if self.objective not in merged and result.unreadable and result.unreadable["kind"] == "word":
+                result.unreadable = None  # `loss='mse'` and never a number: the metric is missing
+        if self.objective not in merged and not self.objective.startswith("trial."):
+            result.hints = self._hints(list(merged))
+        result.warnings = self._warnings()
+        return result
+
+    def _hints(self, names: list[str]) -> list[str]:
+        """Why the objective was perhaps not found, likeliest first."""
+        hints = []
+        near = near_names(self.objective, [*names, *self._unread])
+        if near:
+            hints.append(f"saw {listed(near)}; the objective is `{self.objective}`")
+        if self._last_problem is not None:
+            hints.append(describe_problem(self._last_problem))
+        if self._broken_json is not None:
+            hints.append(describe_problem(self._broken_json))
+        elif self._mention is not None and self._last_problem is None:
+            number, text = self._mention
+            form = '{"%s": 0.5}' if self._scanner.format == "json" else "%s=0.5"
+            other = other_form(self.objective, text, self._scanner.format)
+            hints.append(
+                f"line {number} mentions it: `{text}`; "
+                + (
+                    f"metrics.lines ({self._scanner.lines!r}) lets only matching lines through, and "
+                    if self._scanner.lines
+                    else ""
+                )
+                + f"the form that is read is `{form % self.objective}`; {other}"
+            )
+        if not hints and names:
+            hints.append(f"saw {listed(names[:6])}; the objective is `{self.objective}`")
+        if not hints:
+            form = "no JSON object" if self._scanner.format == "json" else "no name=value"
+            hints.append("the program printed nothing" if self._blank else f"{form} was found in its output")
+        return hints
+
+    def _warnings(self) -> list[str]:
+        warnings = []
+        kinds = self._kinds.warning(self.objective)
+        if kinds and self.objective not in self._records:
+            warnings.append(kinds)
+        if self.objective in self._series and self._last_problem is None and self._first_ambiguous is not None:
+            warnings.append(describe_problem(self._first_ambiguous))
+        if self._n_dropped:
+            warnings.append(f"more than {CAP_NAMES} metrics were printed; {self._n_dropped} values were not kept")
+        if self._printed.cut:
+            warnings.append(f"{self._printed.cut} lines are longer than {CAP_LINE} bytes; only their start was read")
+        return warnings
