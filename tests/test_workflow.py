@@ -11,7 +11,7 @@ import pytest
 from hpo_workflow.spec import Budget, Objective, StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
-from hpo_workflow.workflow import WINDOW, Rolling, dry_run_sentence
+from hpo_workflow.workflow import WINDOW, Rolling, SnakefileStudy, dry_run_sentence
 from tests.records import IDENTITY, batch, outcome, spec
 
 
@@ -172,3 +172,21 @@ def test_a_dry_run_says_where_the_study_stands(tmp_path: Path) -> None:
     assert dry_run_sentence(scheduler.rolling()) == (
         "study s: 4 of 4 trials finished; best loss 0 (trial 0); ended: 4 of 4 trials done."
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes"),
+    [
+        ({"gpu": 2}, 1),
+        ({"gpu": 4, "nodes": 2}, 2),
+        ({"gpu": 2, "mpi": "srun", "tasks": 2}, None),
+        ({"mem_mb": 9}, None),
+    ],
+)
+def test_the_gpus_of_a_trial_are_on_one_node_unless_the_study_says_otherwise(
+    asked: dict[str, Any], nodes: int | None
+) -> None:
+    study = SnakefileStudy.__new__(SnakefileStudy)
+    study.spec = spec(resources={**asked, "threads": 1})
+    assert study.resources.get("nodes") == nodes
+    assert "threads" not in study.resources
