@@ -193,6 +193,12 @@ def test_metrics_tells_what_it_reads_and_refuses(hpo: Hpo, here: Path) -> None:
     assert "refused: acc=1,5" in answer.out and "near miss: val_loss" in answer.out
 
 
+@pytest.mark.parametrize(("tail", "lines"), [("\n", 20), ("", 20), ("\nlast", 21)])
+def test_metrics_counts_the_lines_of_a_log_as_an_editor_does(hpo: Hpo, here: Path, tail: str, lines: int) -> None:
+    (here / "log").write_text("\n".join(f"loss={number}" for number in range(20)) + tail)
+    assert f"{lines} lines read.\n" in hpo("metrics", "log").out
+
+
 def test_metrics_without_the_objective_hints_at_its_neighbour(hpo: Hpo, here: Path) -> None:
     (here / "log").write_text("val_loss=3\n")
     answer = hpo("metrics", "log", "--study", write_study())
