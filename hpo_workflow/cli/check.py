@@ -18,8 +18,9 @@ from hpo_workflow.store.study_folder import StudyFolder
 if TYPE_CHECKING:
     from hpo_workflow.study_file import LoadedStudy
 
-LOGIN_CPU_S = 3.1
-"""CPU seconds of the login node for one Slurm job: Snakemake starts twice. Measured with plugin 2.8 (100 jobs)."""
+LOGIN_CPU_S = 0.2
+"""CPU seconds of the login node for one Slurm job. Measured with plugin 2.8: 6.7 s for 40 jobs with all that `hpo run`
+starts there. Snakemake's two starts in each job cost about 3 s more, on the job's node."""
 
 SUBMISSIONS_PER_S = 4.0
 """How many jobs a second Snakemake's Slurm plugin submits. Measured with the same."""
