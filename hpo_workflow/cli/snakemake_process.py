@@ -223,6 +223,7 @@ def _job_failure(block: Sequence[str]) -> JobFailure | None:
     said = "\n".join(message).partition("For further error details see")[0]
     refused = said.startswith(_REFUSED)
     said = said.partition("\n    sbatch call:")[0].partition(" Detailed failure reason unavailable")[0]
+    said = said.partition(" Consider enabling requeueing")[0]  # two copies of a trial would run
     said = re.sub(r"^SLURM sbatch failed\. The error message was '(.*)'\.?$", r"\1", said.strip(), flags=re.DOTALL)
     said = re.sub(r"^Job submission failed with exception: ", "", said)
     said = " ".join(said.replace("sbatch: error: ", "").split()).rstrip(".")
