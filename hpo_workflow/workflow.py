@@ -201,6 +201,9 @@ class SnakefileStudy:
     def _begin(self) -> None:
         """Take the study and write down what jobs need; called when Snakemake first asks what is in flight."""
         assert self._plan is not None
+        asked = self.spec.resources.get("gpu", 0)
+        if isinstance(asked, int) and asked and self._workflow.local_exec:
+            local_gpus(self._plan.study_file, asked)
         paths = self.folder.paths
         owner = read_session(paths)
         if owner is None or owner["token"] != os.environ.get(TOKEN):
@@ -255,6 +258,21 @@ class SnakefileStudy:
     def changed(self) -> list[str]:
         """A file that every parse changes, once there is one."""
         return [self.declared.changed] if os.path.exists(self.folder.paths.changed) else []
+
+
+def local_gpus(study_file: str, asked: int) -> int:
+    """How many GPUs trials may use when they run on this machine.
+
+    Raises:
+        UsageError: One trial asks for more.
+    """
+    from hpo_workflow.runner.gpu_lease import GpuError, refuse_missing
+
+    try:
+        return refuse_missing(asked, os.environ)
+    except GpuError as error:
+        cure = "Lower it, or run the study on a cluster: --profile slurm."
+        raise UsageError(f"{study_file}, resources.gpu: {error}\n  {cure}") from None
 
 
 def elapsed_clock(folder: StudyFolder) -> Callable[[], float]:

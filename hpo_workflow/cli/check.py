@@ -229,6 +229,8 @@ def _cluster(study: str, plan: Plan, cost: dict[str, Any] | None) -> list[str]:
         lines.append(f"  {why} (less than 5 minutes), one allocation for all of them is better:")
         gpus = plan.spec.resources.get("gpu", 0)
         asks = f" --gpus={int(gpus) * plan.spec.budget.parallel}" if isinstance(gpus, int) and gpus else ""
+        if asks:
+            lines.append("  (with fewer GPUs, as many as one node has, the trials take turns)")
         wrapped = shlex.quote(f"hpo run {shlex.quote(study)} --cores {cores}")
-        lines.append(f"    sbatch --cpus-per-task={cores}{asks} --wrap {wrapped}")
+        lines.append(f"    sbatch --nodes=1 --cpus-per-task={cores}{asks} --wrap {wrapped}")
     return lines

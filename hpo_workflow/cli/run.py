@@ -40,6 +40,7 @@ from hpo_workflow.store.processes import is_alive, this_process
 from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.study_folder import StudyFolder, result_exists
 from hpo_workflow.trial import TrialState
+from hpo_workflow.workflow import local_gpus
 
 RESTARTS = 5
 """So often Snakemake is started again when jobs were killed in all their attempts."""
@@ -240,12 +241,7 @@ def place(plan: Plan, profile: Profile, cores: int | None, jobs: int | None, ext
                     f"resources.threads is {threads}, but --cores {available}: a trial gets {plural(available, 'CPU')}"
                 )
         if asked:
-            found = local_gpus()
-            if asked > found:
-                raise UsageError(
-                    f"{plan.study_file}, resources.gpu: {asked} asked for each trial, and this machine shows {found}.\n"
-                    "  Lower it, or run the study on a cluster: hpo run --profile slurm."
-                )
+            found = local_gpus(plan.study_file, asked)
             bounds.append((found // asked, f"{plural(found, 'GPU')}"))
             if "resources" not in profile.settings and option_in(extra, "--resources", "--res") is None:
                 n_gpus = found
@@ -267,13 +263,6 @@ def local_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def local_gpus() -> int:
-    """GPUs that trials of this machine may use."""
-    from hpo_workflow.runner.gpu_lease import visible_devices
-
-    return len(visible_devices(os.environ))
 
 
 # ---- what the user decides ---------------------------------------------------------------------------------

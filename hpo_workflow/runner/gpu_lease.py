@@ -38,6 +38,18 @@ def visible_devices(environment: Mapping[str, str]) -> list[str]:
     return [words[1] for words in names if len(words) == 2 and words[0] == "GPU"]
 
 
+def refuse_missing(asked: int, environment: Mapping[str, str]) -> int:
+    """How many GPUs trials of this machine may use.
+
+    Raises:
+        GpuError: A trial asks for more than there are.
+    """
+    found = len(visible_devices(environment))
+    if asked > found:
+        raise GpuError(f"{asked} asked for each trial, and this machine shows {found}.")
+    return found
+
+
 def _lock_folder() -> str:
     """The folder of the lock files: one per user and machine, and nobody else's."""
     folder = f"/tmp/hpo-workflow-gpus-{os.getuid()}"

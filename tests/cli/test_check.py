@@ -62,7 +62,7 @@ def test_short_trials_are_told_that_one_allocation_is_better(
     assert report["cluster"]["login_cpu_s"] == round(0.2 * trials, 1)
     assert report["cluster"]["one_allocation_is_better"] is recommended
     text = hpo("check", "study.yaml").out
-    assert ("sbatch --cpus-per-task=4 --wrap 'hpo run study.yaml --cores 4'" in text) is recommended
+    assert ("sbatch --nodes=1 --cpus-per-task=4 --wrap 'hpo run study.yaml --cores 4'" in text) is recommended
 
 
 def test_an_edit_that_would_waste_trials_is_told_with_the_difference(hpo: Hpo) -> None:

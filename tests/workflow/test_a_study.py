@@ -204,3 +204,15 @@ def test_a_result_of_another_study_is_taken_from_the_cache(tmp_path: Path) -> No
     shutil.rmtree(tmp_path / "shared")
     assert "Nothing to be done" in place.snakemake()
     assert place.best["n_trials"] == {"complete": 4}
+
+
+def test_more_gpus_than_the_machine_has_end_snakemake_before_anything_runs(tmp_path: Path) -> None:
+    place = Place(tmp_path, resources={"gpu": 3})
+    os.environ["CUDA_VISIBLE_DEVICES"] = "0,1"
+    try:
+        said = place.snakemake(code=2)
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    assert "study.yaml, resources.gpu: 3 asked for each trial, and this machine shows 2." in said
+    assert "Traceback" not in said
+    assert place.starts == []
