@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -54,14 +55,17 @@ def test_a_node_that_dies_takes_the_processes_of_its_jobs_along_and_comes_back(q
 
 
 def test_a_controller_that_died_comes_back_to_its_nodes_and_jobs(quiet_cluster, tmp_path):
-    job = submit(quiet_cluster, tmp_path, "echo started; sleep 8")
+    job = submit(quiet_cluster, tmp_path, "echo started; sleep 15")
     assert wait_until((tmp_path / f"{job}.out").exists, 20)
+    started = time.time()
+    saved = quiet_cluster.folder / "spool" / "controller" / "job_state"
+    assert wait_until(lambda: saved.exists() and saved.stat().st_mtime > started, 20), "it writes it every few seconds"
     pid = quiet_cluster._pid("slurmctld")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: quiet_cluster._pid("slurmctld") is None, 10)
     quiet_cluster.revive()
-    assert wait_until(lambda: account(quiet_cluster, job).get("State") == "COMPLETED", 40)
+    assert wait_until(lambda: account(quiet_cluster, job).get("State") == "COMPLETED", 60)
 
 
 def test_a_job_beyond_its_memory_is_ended(quiet_cluster, tmp_path):
