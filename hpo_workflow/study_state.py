@@ -300,7 +300,8 @@ class StudyState:
         trials = self.spec.budget.trials
         if trials is None or self.n_counted < trials:
             return None
-        return Ending("budget", True, f"{self.n_counted} of {trials} trials done")
+        more = f"{self.n_counted} trials done, and budget.trials is {trials}"
+        return Ending("budget", True, more if self.n_counted > trials else f"{trials} of {trials} trials done")
 
     def _ended_by_wall(self, elapsed_s: float) -> Ending | None:
         wall_s = self.spec.budget.wall_s

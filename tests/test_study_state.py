@@ -68,6 +68,13 @@ def test_the_budget_counts_what_is_in_flight() -> None:
     assert ending is not None and (ending.reason, ending.success) == ("budget", True)
 
 
+def test_a_lowered_budget_is_told_as_such() -> None:
+    study = spec(budget=Budget(1, 2))
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0, 0.5), outcome(1, 0, 0.5))
+    ending = state.ending()
+    assert ending is not None and ending.sentence == "2 trials done, and budget.trials is 1"
+
+
 def test_a_cancelled_trial_costs_no_budget() -> None:
     study = spec(budget=Budget(2, 2))
     state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study))

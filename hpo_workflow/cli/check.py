@@ -164,7 +164,9 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     """The report for people."""
     spec = plan.spec
     shown = [f"study {spec.study}, results in {spec.root}"]
-    shown += ["", f"The first {len(report['first_trials'])} commands:"]
+    n, parallel = len(report["first_trials"]), spec.budget.parallel
+    later = f"; those from trial {parallel} on will have seen results" if parallel < n else ""
+    shown += ["", f"The first {n} commands{later}:"]
     for trial in report["first_trials"]:
         shown.append(f"  trial {trial['number']}: {params_text(trial['params'])}")
         shown += [f"    {line}" for line in trial["command"].splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -449,7 +450,8 @@ class Run:
         current = read_session(self.folder.paths)
         if current is not None and current.get("token") == self.session.token:
             owner = {**current, **this_process(pid)}
-            replace(self.folder.paths.session, to_json(owner) + "\n")
+            with contextlib.suppress(OSError):  # on a full disk the session keeps its owner, and the report comes
+                replace(self.folder.paths.session, to_json(owner) + "\n")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.asked = 2 if number == signal.SIGTERM else self.asked + 1
