@@ -6,9 +6,7 @@ from the same records is the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,7 +37,6 @@ class Answer:
     kind: str
     reason: str | None = None
     actions: tuple[Action, ...] = ()
-    sampler: Mapping[str, Any] = field(default_factory=dict)
 
 
 def batch_rng(seed: int, batch: int) -> np.random.Generator:

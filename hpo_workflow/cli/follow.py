@@ -40,7 +40,6 @@ class Follower:
         self.running: set[int] = set()
         self.peak = 1
         self.n_before = len(self.state.finished)
-        self.n_lost = 0
         self._warned = set(self.state.warnings)
         self._clock = clock
         self.begun = clock()
@@ -66,8 +65,6 @@ class Follower:
                 state.add_outcome(metric)
                 if number in state.finished:
                     finished.append(state.finished[number])
-                else:
-                    self.n_lost += 1
         except (StudyFolderError, OSError):
             pass  # a display does not end a study; what is really damaged, the rules report
         self.peak = max(self.peak, len(self.running))

@@ -73,7 +73,6 @@ class _Checker:
         self.template_names = template_names
         self.faults: list[Fault] = []
         self.used: set[str] = set()
-        self.is_plain_shell = True
         self.parameters = {} if space is None else {parameter.name: parameter for parameter in space.parameters}
 
     # ---- texts -----------------------------------------------------------------------------------

@@ -256,7 +256,7 @@ class _Reader:
         if keyword in ("for", "select"):
             self._skip_blanks()
             if self._starts("(("):
-                self._arithmetic(2, "an arithmetic `(( ))`")
+                self._arithmetic("an arithmetic `(( ))`")
                 return
             self._name_word()
             self._skip_space()
@@ -338,7 +338,7 @@ class _Reader:
     def _parenthesis(self, words: list[Word]) -> None:
         if not words:
             if self._starts("(("):
-                self._arithmetic(2, "an arithmetic `(( ))`")
+                self._arithmetic("an arithmetic `(( ))`")
                 return
             self.position += 1
             self._commands(")")
@@ -548,7 +548,7 @@ class _Reader:
             self._opaque(start, self.position, "backticks")
         elif self._starts("$(("):
             self.position += 1
-            self._arithmetic(2, "an arithmetic `$(( ))`")
+            self._arithmetic("an arithmetic `$(( ))`")
         elif self._starts("$("):
             self.position += 2
             self._commands(")")
@@ -607,7 +607,7 @@ class _Reader:
             else:
                 self.position += 1
 
-    def _arithmetic(self, parentheses: int, name: str) -> None:
+    def _arithmetic(self, name: str) -> None:
         """Pass `(( ... ))`, standing on its first parenthesis."""
         start = self.position
         level = 0
