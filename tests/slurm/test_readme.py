@@ -14,7 +14,6 @@ def test_the_slurm_commands_of_the_readme_run_a_study_as_jobs_of_the_cluster(qui
     clone = Clone(tmp_path, quiet_cluster.env())
     clone.limit("config/digits.yaml", 3)
     clone.edit("profiles/slurm/config.yaml", "status-checks: 20", "status-checks: 2")  # this cluster is idle
-    clone.edit("profiles/slurm/config.yaml", "mem_mb: 2000", "mem_mb: 800")
     clone.edit("config/digits.yaml", "threads: 1", "threads: 1\n  gpu: 1")
     install, check, run, status, best = block(ROOT / "README.md", "slurm").commands
     assert install == "pip install '.[slurm]'"  # what it installs is there: need("slurm") looks for it

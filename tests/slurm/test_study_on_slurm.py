@@ -41,7 +41,7 @@ STUDY = {
     "objective": {"metric": "loss", "direction": "minimize"},
     "sampler": "random",
     "budget": {"trials": 24, "parallel": 14},
-    "resources": {"gpu": 1, "threads": 1, "mem": "300MB", "runtime": "1m"},
+    "resources": {"gpu": 1, "threads": 1, "mem": "800MB", "runtime": "1m"},
 }
 
 FAST = [
