@@ -47,8 +47,20 @@ _NEAR_MISSES = (
 )
 
 
+class _Placed:
+    """What stands in a text: from `start` on, written as `source`."""
+
+    source: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + len(self.source)
+
+
 @dataclass(frozen=True)
-class Hpo:
+class Hpo(_Placed):
     """A parameter's value.
 
     Args:
@@ -67,46 +79,30 @@ class Hpo:
     source: str
     start: int
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self.source)
-
 
 @dataclass(frozen=True)
-class Fact:
+class Fact(_Placed):
     """A fact of the trial: `number`, `dir`, `file.NAME`, ..."""
 
     name: str
     source: str
     start: int
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self.source)
-
 
 @dataclass(frozen=True)
-class StudyName:
+class StudyName(_Placed):
     """The study's name."""
 
     source: str
     start: int
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self.source)
-
 
 @dataclass(frozen=True)
-class Escaped:
+class Escaped(_Placed):
     """A placeholder that is meant as text: `$${hpo.x}` stands for `${hpo.x}`."""
 
     source: str
     start: int
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.source)
 
     @property
     def literal(self) -> str:
