@@ -57,7 +57,13 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
     cache = StudySpec.from_json(read_record(plan_path)["spec"]).cache
     if cache is not None:
         for trial in published["trials"]:
-            ResultCache(cache).place(folder.paths, trial, published)
+            try:
+                ResultCache(cache).place(folder.paths, trial, published)
+            except OSError as error:  # another user's file, perhaps: then this trial is run
+                print(
+                    f"cache {error.filename or cache}: {error.strerror}; trial {trial['number']} is run",
+                    file=sys.stderr,
+                )
     return published
 
 

@@ -75,7 +75,8 @@ class ResultCache:
         log = paths.log(number, 1)
         _copy(self._path(trial["digest"], ".log"), log)
         metrics_file = self._path(trial["digest"], ".metrics.jsonl")
-        if os.path.exists(metrics_file):
+        has_metrics_file = os.path.exists(metrics_file)
+        if has_metrics_file:
             _copy(metrics_file, paths.metrics_file(number))
         result = {
             "schema": 1,
@@ -92,7 +93,12 @@ class ResultCache:
             "log": os.path.relpath(log, paths.root),
             "metrics": record["metrics"],
         }
-        publish(paths.result_record(number), result)
+        try:
+            publish(paths.result_record(number), result)
+        except OSError:
+            if has_metrics_file:  # the trial is run then, and its program must not append to another's metrics
+                os.unlink(paths.metrics_file(number))
+            raise
         replace(paths.done(number, batch["batch"]), to_json({"number": number, "batch": batch["batch"]}) + "\n")
         return True
 

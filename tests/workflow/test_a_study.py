@@ -216,3 +216,17 @@ def test_more_gpus_than_the_machine_has_end_snakemake_before_anything_runs(tmp_p
     assert "study.yaml, resources.gpu: 3 asked for each trial, and this machine shows 2." in said
     assert "Traceback" not in said
     assert place.starts == []
+
+
+def test_a_cache_that_cannot_be_read_costs_a_trial_and_not_the_study(tmp_path: Path) -> None:
+    shared = {"cache": "shared", "sampler": "grid", "budget": {"parallel": 2}}
+    place = Place(tmp_path, space={"x": [1, 2]}, **shared)
+    place.snakemake()
+    for log in (tmp_path / "shared").rglob("*.log"):
+        log.unlink()
+        log.mkdir()  # a file of somebody else, for root too
+    place.write(study="t")
+    place.root = tmp_path / "results" / "t"
+    assert "Is a directory; trial 0 is run" in place.snakemake()
+    assert len(place.starts) == 4
+    assert place.best["n_trials"] == {"complete": 2}
