@@ -152,9 +152,15 @@ class Cluster:
             raise ClusterError(f"{shlex.join(command)} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
-    def squeue(self, fields: Sequence[str] = ("JobID", "Name", "State", "Reason", "NodeList")) -> list[dict[str, str]]:
-        """Jobs that wait or run, one mapping each; `fields` as `squeue --Format` spells them."""
-        lines = self.run("squeue", "--noheader", "--Format", ",".join(f"{field}:|" for field in fields)).splitlines()
+    def squeue(
+        self, fields: Sequence[str] = ("JobID", "Name", "State", "Reason", "NodeList"), *, ended: bool = False
+    ) -> list[dict[str, str]]:
+        """Jobs that wait or run, with `ended` all jobs; one mapping each; `fields` as `squeue --Format` spells them.
+
+        The controller answers from its memory, so unlike the accounts it is never behind.
+        """
+        command = ["squeue", "--noheader", "--Format", ",".join(f"{field}:|" for field in fields)]
+        lines = self.run(*command, *(["--states=all"] if ended else [])).splitlines()
         return [dict(zip(fields, (cell.strip() for cell in line.split("|")), strict=False)) for line in lines]
 
     def sacct(
@@ -503,7 +509,7 @@ PreemptMode=REQUEUE
 JobRequeue=1
 # Seconds. Real clusters are more patient.
 KillWait=5
-MinJobAge=300
+MinJobAge=7200
 SlurmctldTimeout=30
 SlurmdTimeout={DOWN_AFTER_S}
 InactiveLimit=0

@@ -25,8 +25,8 @@ def test_the_slurm_commands_of_the_readme_run_a_study_as_jobs_of_the_cluster(qui
     assert [trial["state"] for trial in trials] == ["complete"] * 3
 
     def ours() -> list[dict[str, str]]:
-        jobs = quiet_cluster.sacct(("JobID", "State", "AllocTRES", "WorkDir"))
+        jobs = quiet_cluster.squeue(("JobID", "State", "tres-alloc", "WorkDir"), ended=True)
         return [job for job in jobs if job["WorkDir"] == str(clone.folder)]
 
-    assert wait_until(lambda: [job["State"] for job in ours()] == ["COMPLETED"] * 3, 30), ours()
-    assert all("gres/gpu=1" in job["AllocTRES"] for job in ours())
+    assert wait_until(lambda: [job["State"] for job in ours()] == ["COMPLETED"] * 3, 60), ours()
+    assert all("gres/gpu=1" in job["tres-alloc"] for job in ours())
