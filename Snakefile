@@ -4,12 +4,13 @@ import sys
 
 sys.path.insert(0, str(workflow.current_basedir))
 
+from hpo_workflow import SNAKEFILE
 
-include: "hpo_workflow/rules/study.smk"
+
+include: SNAKEFILE
 
 
 rule all:
-    default_target: True
     input:
         rules.study.output,
     localrule: True

@@ -1,5 +1,8 @@
 """Hyperparameter optimisation of any program that prints numbers, as a Snakemake workflow.
 
+    from hpo_workflow import SNAKEFILE  # in a Snakefile: `module ...: snakefile: SNAKEFILE`
+    from hpo_workflow import Optimizer  # in Python: the samplers without the workflow
+
 The public names are loaded when they are first used, so that `import hpo_workflow` costs next to nothing: a runner on
 a compute node must not wait for numpy.
 """
@@ -16,10 +19,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+SNAKEFILE = __file__[: -len("__init__.py")] + "rules/study.smk"
+"""Path of the rules of one study, for `module ...: snakefile:` or `include:` of somebody's own Snakefile."""
+
 _HOME = {"Optimizer": "hpo_workflow.optimizer"}
 """Public name -> the module that defines it."""
 
-__all__ = ["Optimizer", "__version__"]
+__all__ = ["SNAKEFILE", "Optimizer", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

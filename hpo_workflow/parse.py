@@ -78,7 +78,8 @@ def _parse(options: Any) -> str:
     # Time and process make the content new at each call, whatever the trial is.
     atomic.replace(paths.changed, f"{options.number} {time.time_ns()} {os.getpid()}\n")
     params = {} if result is None else result["params"]
-    return progress_line(metric, params, objective, _best_before(index, metric, objective))
+    line = progress_line(metric, params, objective, _best_before(index, metric, objective))
+    return f"{spec['study']}: {line}"  # several studies may roll in one workflow
 
 
 def _share(cache: str, paths: StudyPaths, result: Mapping[str, Any]) -> None:

@@ -133,7 +133,7 @@ class SnakefileStudy:
         self._session: Session | None = None
         self._plan: Plan | None = None
         source = _source(workflow, config)
-        pointer = _pointer(source)
+        pointer = _pointer(workflow, source)
         if workflow.remote_exec and (known := read_json(pointer)) is not None:
             # a job on a node: the study file may have been edited since it was submitted, and nothing is decided here
             plan = read_record(known["plan"])
@@ -151,6 +151,7 @@ class SnakefileStudy:
         if self._plan is not None:
             self._pointer = pointer
             self.plan_path = self.folder.paths.plan(self._plan.digest)
+            self._refuse_a_twin()
             self._check()
         self.declared = StudyPaths(self.out)
 
@@ -183,6 +184,21 @@ class SnakefileStudy:
         return " ".join(words)
 
     # ---- before anything is submitted ---------------------------------------------------------------------
+    def _refuse_a_twin(self) -> None:
+        """Two modules with one study folder would be rules that make the same files."""
+        assert self._plan is not None
+        namespace = self._workflow.modifier.namespace  # one module may be read twice: `use rule trial from hpo with:`
+        opened: dict[str, tuple[str, str]] = self._workflow.__dict__.setdefault("_hpo_workflow_studies", {})
+        study_file, other = opened.setdefault(os.path.abspath(self.root), (self._plan.study_file, namespace))
+        if other != namespace:
+            names = " and ".join(str(name) for name in (other, namespace) if name is not None)
+            files = " and ".join(dict.fromkeys((study_file, self._plan.study_file)))
+            raise UsageError(
+                f"{files}: two modules of this workflow ({names}) have their study in the same folder, {self.root}.\n"
+                "  Use one module, whose best.json may be the input of many rules; or give each study its own `study:`"
+                " or `outdir:`, or each module its own `prefix:`."
+            )
+
     def _check(self) -> None:
         assert self._plan is not None
         conflict = identity_conflict(self.folder, self._plan)
@@ -308,12 +324,17 @@ def _source(workflow: Any, config: Mapping[str, Any]) -> str | Mapping[str, Any]
     overrides = list(workflow.config_settings.config_args or [])
     in_module = len(workflow.modifier_stack) > 1
     if in_module:
-        if (
-            set(config) == {"study"}
-            and isinstance(config["study"], str)
-            and config["study"].endswith((".yaml", ".yml"))
-        ):
-            return config["study"]
+        study = config.get("study")
+        if isinstance(study, os.PathLike):
+            study = os.fspath(study)
+        if set(config) == {"study"} and isinstance(study, str):
+            return study
+        if isinstance(study, str) and study.endswith((".yaml", ".yml")):
+            others = ", ".join(str(key) for key in config if key != "study")
+            raise UsageError(
+                f"config of a module: {{'study': {study!r}}} and also {others}. A study is read from its file alone.\n"
+                "  Write that into the study file, or give the whole study as a mapping, where `study` is its name."
+            )
         if not config:
             raise UsageError("this module has no config. Give `config: {'study': 'PATH'}`, the path of a study file.")
         return dict(config)
@@ -332,9 +353,10 @@ def _source(workflow: Any, config: Mapping[str, Any]) -> str | Mapping[str, Any]
     raise UsageError("no study file. Give one: snakemake --profile slurm --configfile config/STUDY.yaml")
 
 
-def _pointer(source: str | Mapping[str, Any]) -> str:
+def _pointer(workflow: Any, source: str | Mapping[str, Any]) -> str:
+    """Where jobs find the plan of `source`; modules that differ in `prefix:` have plans of their own."""
     name = os.path.abspath(source) if isinstance(source, str) else dict(source)
-    return os.path.join(POINTERS, f"{digest_of(name)}.json")
+    return os.path.join(POINTERS, f"{digest_of(name, _on_disk(workflow, 'x'))}.json")
 
 
 def _on_disk(workflow: Any, path: str) -> str:

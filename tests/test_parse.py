@@ -60,7 +60,7 @@ class Folder:
 
     def parse(self, number: int = 12) -> dict[str, Any]:
         plan = self.root / "plan.json"
-        spec = {"objective": self.objective, "metrics": self.metrics}
+        spec = {"study": "digits", "objective": self.objective, "metrics": self.metrics}
         plan.write_text(json.dumps({"spec": spec, "metrics_digest": self.digest}))
         out = Path(self.paths.metric(self.digest, number, 3))
         call = [
@@ -113,7 +113,9 @@ def test_a_complete_trial_gets_its_value_its_line_in_the_index_and_one_for_peopl
     }
     assert folder.index() == [metric]
     line = capsys.readouterr().err
-    assert line.startswith("trial 12 complete: accuracy=0.97125 (lr=0.003, units=128) · best 0.97125 by trial 12")
+    assert line.startswith(
+        "digits: trial 12 complete: accuracy=0.97125 (lr=0.003, units=128) · best 0.97125 by trial 12"
+    )
     assert line.count("\n") == 1
 
 
@@ -123,7 +125,7 @@ def test_the_best_so_far_is_told(folder: Folder, capsys: pytest.CaptureFixture[s
     folder.parse(4)
     folder.parse()
     assert capsys.readouterr().err.endswith(
-        "trial 12 complete: accuracy=0.8 (lr=0.003, units=128) · best 0.9 by trial 4\n"
+        "digits: trial 12 complete: accuracy=0.8 (lr=0.003, units=128) · best 0.9 by trial 4\n"
     )
     assert [each["number"] for each in folder.index()] == [4, 12]
 
@@ -204,7 +206,9 @@ def test_a_trial_whose_attempts_are_lost_is_lost(folder: Folder, capsys: pytest.
     batch.write_text(json.dumps({"trials": [{"number": 12, "config": 9}]}))
     metric = folder.parse()
     assert (metric["state"], metric["reason"], metric["value"], metric["config"]) == ("lost", "preempted", None, 9)
-    assert capsys.readouterr().err == "trial 12 lost (preempted): the runner got SIGTERM; it will be started again\n"
+    assert capsys.readouterr().err == (
+        "digits: trial 12 lost (preempted): the runner got SIGTERM; it will be started again\n"
+    )
 
 
 @pytest.mark.parametrize(("value", "stops"), [("0.98", False), ("0.985", True), ("0.99", True)])
@@ -279,5 +283,5 @@ def test_the_verb_works_by_the_path_that_the_rule_calls(folder: Folder) -> None:
         check=True,
     )
     assert done.stdout == ""
-    assert done.stderr.startswith("trial 12 complete: accuracy=0.9")
+    assert done.stderr.startswith("digits: trial 12 complete: accuracy=0.9")
     assert json.loads(out.read_text())["value"] == 0.9

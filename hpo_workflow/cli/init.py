@@ -23,10 +23,10 @@ configfile: study.yaml
 
 SNAKEFILE = """\
 # snakemake --profile {profile}
-from hpo_workflow.shipped import shipped
+from hpo_workflow import SNAKEFILE
 
 
-include: shipped("rules/study.smk")
+include: SNAKEFILE
 
 
 rule all:

@@ -108,7 +108,8 @@ def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
 def sentence(record: dict[str, Any]) -> str:
     """What a batch holds, in one line."""
     numbers = [trial["number"] for trial in record["trials"]]
+    batch = f"{record['study']}: batch {record['batch']}"
     if not numbers:
-        return f"batch {record['batch']}: nothing more to propose ({record['reason'] or record['answer']})"
+        return f"{batch}: nothing more to propose ({record['reason'] or record['answer']})"
     which = f"trial {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} trials, {numbers[0]} to {numbers[-1]}"
-    return f"batch {record['batch']}: {which}"
+    return f"{batch}: {which}"

@@ -68,8 +68,9 @@ wildcard_constraints:
     number=r"\d+",
 
 
+# The first rule, and so the default target where this file is the Snakefile; `default_target: True` would also take the
+# place of the first rule of a workflow that has this one as a module.
 rule study:
-    default_target: True
     input:
         in_flight,
         changed,
