@@ -10,6 +10,7 @@ other skip, because nobody reads the skips of a machine that works alone.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -58,13 +59,25 @@ def _no_module(name: str) -> str | None:
     return None if importlib.util.find_spec(name) else f"Python package {name} not installed"
 
 
+def _no_lightgbm() -> str | None:
+    absent = _no_module("lightgbm")
+    if absent is None:
+        try:
+            ctypes.CDLL("libgomp.so.1")  # which its wheels expect of the machine
+        except OSError:
+            absent = "libgomp.so.1 not found (Debian package libgomp1)"
+    return absent
+
+
 LACKS: dict[str, Callable[[], str | None]] = {
     "slurm": _no_slurm,
     "browser": _no_browser,
     "torch": lambda: _no_module("torch"),
+    "lightgbm": _no_lightgbm,
     "sklearn": lambda: _no_module("sklearn"),
     "snakefmt": lambda: _no_module("snakefmt"),
     "svm-train": lambda: _no_program("svm-train", "libsvm-tools"),
+    "Rscript": lambda: _no_program("Rscript", "r-base-core"),
     "gfortran": lambda: _no_program("gfortran", "gfortran"),
     "strace": lambda: _no_program("strace", "strace"),
     "root": lambda: None if os.geteuid() == 0 else "not root",

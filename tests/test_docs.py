@@ -31,6 +31,8 @@ RUN_BY = {
     "digits": "tests/test_examples.py",
     "svm": "tests/test_examples.py",
     "solver": "tests/test_examples.py",
+    "lightgbm": "tests/test_examples.py",
+    "r": "tests/test_examples.py",
     "torch": "tests/test_examples.py",
     "digits-script": "tests/test_docs.py",
 }

@@ -21,6 +21,8 @@ STUDIES = {
     "examples/svm/study.yaml": "examples/svm/README.md",
     "examples/solver/study.yaml": "examples/solver/README.md",
     "examples/torch_cnn/study.yaml": "examples/torch_cnn/README.md",
+    "examples/lightgbm/study.yaml": "examples/lightgbm/README.md",
+    "examples/r/study.yaml": "examples/r/README.md",
 }
 """Study files and the documents that tell how to run them."""
 
@@ -227,6 +229,92 @@ def test_the_solver_study_gives_each_trial_a_case_file_and_finds_the_least_work(
         assert trial["state"] == ("complete" if trial["number"] in work else "failed")
     best = clone.json("hpo best examples/solver/study.yaml --json")
     assert best["value"] == min(work.values()) == work[best["trial"]]
+
+
+# ---- lightgbm ----------------------------------------------------------------------------------------------
+AUC = rf"^\[\d+\]\tvalid_0's auc: {NUMBER}$"
+
+
+def aucs(text: str) -> list[float]:
+    """What `lgb.log_evaluation` printed, found without the package's parser."""
+    return [float(value) for value in re.findall(AUC, text, re.MULTILINE)]
+
+
+@pytest.mark.need("lightgbm", "sklearn")
+def test_the_lightgbm_study_reads_what_log_evaluation_prints_and_beats_the_defaults(clone):
+    default = python("examples/lightgbm/train.py")
+    assert default.returncode == 0, default.stderr
+    assert len(aucs(default.stdout)) == len(default.stdout.splitlines()) == 10
+    assert f"an AUC of {max(aucs(default.stdout)):.4f} on" in (ROOT / "examples/lightgbm/README.md").read_text()
+    study = "examples/lightgbm/study.yaml"
+    clone.limit(study, 4)
+    (command,) = block(ROOT / "examples/lightgbm/README.md", "lightgbm").commands
+    clone.run(command)
+    best_of = {number: max(aucs(text)) for number, text in logs(clone, "lightgbm").items()}
+    assert sorted(best_of) == list(range(4))
+    assert {trial["number"]: trial["value"] for trial in trials(clone, study)} == best_of
+    best = clone.json(f"hpo best {study} --json")
+    assert best["value"] == max(best_of.values()) > max(aucs(default.stdout))
+    assert max(aucs(clone.run(best["command"]).stdout)) == best["value"]
+
+
+# ---- r -----------------------------------------------------------------------------------------------------
+def settings(text: str) -> dict[str, str]:
+    """The assignments of a settings file in R, comments left out."""
+    return dict(re.findall(r"^(\w+) <- (.+)$", text, re.MULTILINE))
+
+
+def ozone(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    (folder / "settings.R").write_text(text)
+    command = ["Rscript", "--vanilla", str(ROOT / "examples/r/ozone.R"), str(folder / "settings.R")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+DEFAULTS = 'folds <- 10\nrepeats <- 5\nmethod <- "loess"\nspan <- 0.75\ndegree <- 2\n'
+"""Those of R's loess."""
+
+
+@pytest.mark.need("Rscript")
+def test_the_r_program_repeats_itself_and_gets_what_the_readme_says(tmp_path):
+    first, second = ozone(tmp_path, DEFAULTS), ozone(tmp_path, DEFAULTS)
+    assert first.returncode == 0, first.stderr
+    assert re.fullmatch(rf"(repeat=[1-5] rmse={NUMBER}\n){{5}}", first.stdout)
+    assert first.stdout == second.stdout
+    assert f"the error is {last_number('rmse', first.stdout):.3f}." in (ROOT / "examples/r/README.md").read_text()
+
+
+@pytest.mark.need("Rscript")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [('"loess"', '"lowess"', "no method lowess"), ("degree <- 2", "degree <- 3", "Error in"), ("span <- 0.75\n", "", "Error in")],
+)
+def test_the_r_program_ends_with_1_where_it_cannot_fit(old, new, message, tmp_path):
+    done = ozone(tmp_path, DEFAULTS.replace(old, new))
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "rmse=" not in done.stdout
+
+
+@pytest.mark.need("Rscript")
+def test_the_r_study_gives_each_trial_the_lines_of_its_method_and_beats_the_defaults(clone, tmp_path):
+    study = "examples/r/study.yaml"
+    clone.limit(study, 16)
+    (command,) = block(ROOT / "examples/r/README.md", "r").commands
+    clone.run(command)
+    printed = {n: last_number("rmse", text) for n, text in logs(clone, "ozone").items() if "repeat=5" in text}
+    listed = trials(clone, study)
+    assert len(listed) == 16
+    assert {trial["params"]["method"] for trial in listed} == {"loess", "ppr"}
+    for trial in listed:
+        rendered = settings((clone.folder / f"results/ozone/trials/000/{trial['number']}/settings.R").read_text())
+        expected = {name: str(value) for name, value in trial["params"].items()}
+        expected["method"] = f'"{trial["params"]["method"]}"'
+        assert rendered == {"folds": "10", "repeats": "5", **expected}
+        assert trial["state"] == ("complete" if trial["number"] in printed else "failed")
+        assert trial["state"] == "failed" or trial["value"] == printed[trial["number"]]
+    best = clone.json(f"hpo best {study} --json")
+    assert best["value"] == min(printed.values()) < last_number("rmse", ozone(tmp_path, DEFAULTS).stdout)
+    assert last_number("rmse", clone.run(best["command"]).stdout) == best["value"]
 
 
 # ---- torch -------------------------------------------------------------------------------------------------
