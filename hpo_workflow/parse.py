@@ -9,13 +9,18 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from hpo_workflow.metrics import Extraction, MetricReader, describe_problem, judge, printable
+from hpo_workflow.call_options import REQUIRED, read_options
+from hpo_workflow.metrics.extraction import Extraction, describe_problem, judge
+from hpo_workflow.metrics.numbers import printable
 from hpo_workflow.objective import loss_of, reached, value_of
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
 READ_BYTES = 1 << 20
 INDEX_BYTES = 1 << 20
@@ -26,17 +31,18 @@ class _CallError(Exception):
     """The call or the study's folder is wrong; the message is for people."""
 
 
+OPTIONS = {
+    "root": (str, REQUIRED, "the study's folder"),
+    "plan": (str, REQUIRED, "the compiled study"),
+    "number": (int, REQUIRED, "the trial"),
+    "batch": (int, REQUIRED, "the batch that emitted it"),
+    "out": (str, REQUIRED, "the metric file"),
+}
+
+
 def run(argv: Sequence[str]) -> int:
     """Write the metric file of one trial; gives the exit code."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="hpo parse", description="Read the metrics of one trial that has ended.")
-    parser.add_argument("--root", required=True, help="the study's folder")
-    parser.add_argument("--plan", required=True, help="the compiled study")
-    parser.add_argument("--number", required=True, type=int, help="the trial")
-    parser.add_argument("--batch", required=True, type=int, help="the batch that emitted it")
-    parser.add_argument("--out", required=True, help="the metric file")
-    options = parser.parse_args(argv)
+    options = read_options("hpo parse", "Read the metrics of one trial that has ended.", OPTIONS, argv)
     try:
         line = _parse(options)
     except _CallError as error:
@@ -110,6 +116,8 @@ def read_output(
     paths: StudyPaths, result: Mapping[str, Any], metrics: Mapping[str, Any], objective: Mapping[str, Any]
 ) -> Extraction:
     """Read the log of a finished trial again, and its $HPO_METRICS_FILE."""
+    from hpo_workflow.metrics.reader import MetricReader
+
     reader = MetricReader(metrics, objective)
     sources = [(paths.metrics_file(int(result["number"])), reader.feed_records)]
     if result["log"]:

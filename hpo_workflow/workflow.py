@@ -50,7 +50,7 @@ def tool() -> str:
 
 def runner() -> str:
     """The command that wraps a trial: one Python without site packages, so that it starts fast on any node."""
-    return f"{shlex.quote(sys.executable)} -S -E -P {shlex.quote(str(PACKAGE / 'runner' / 'main.py'))}"
+    return f"{shlex.quote(sys.executable)} -S -E -P {shlex.quote(str(PACKAGE / 'runner' / '__main__.py'))}"
 
 
 class Rolling:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hpo_workflow"
 
 LEVELS = (
-    {"errors", "shipped", "graceful_stop"},
+    {"call_options", "errors", "shipped", "graceful_stop"},
     {"trial", "objective"},
     {"space", "metrics"},
     {"surrogates", "acquisition"},
@@ -186,7 +186,7 @@ def test_the_package_still_offers_its_public_names():
 
 
 def test_the_runner_starts_without_any_installed_package():
-    command = [sys.executable, "-S", "-E", "-P", str(PACKAGE / "runner" / "main.py"), "--help"]
+    command = [sys.executable, "-S", "-E", "-P", str(PACKAGE / "runner" / "__main__.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "--number" in done.stdout

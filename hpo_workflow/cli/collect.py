@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any
 
+from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.cli.follow import warning_text
 from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines, state_counts
 from hpo_workflow.cli.study_argument import ending_of
@@ -16,16 +16,18 @@ from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import Ending, StudyState
 
+OPTIONS = {
+    "root": (str, REQUIRED, "the study's folder"),
+    "plan": (str, REQUIRED, "the plan that is in force"),
+    "out": (str, REQUIRED, "declared output: best.json"),
+}
+
 
 def run(argv: list[str]) -> int:
     """Write best.json to `--out`; 1 and no file when the study failed."""
-    parser = argparse.ArgumentParser(
-        prog="hpo collect", description="Write best.json when a study has ended (called by the rules)."
+    arguments = read_options(
+        "hpo collect", "Write best.json when a study has ended (called by the rules).", OPTIONS, argv
     )
-    parser.add_argument("--root", required=True, help="the study's folder")
-    parser.add_argument("--plan", required=True, help="the plan that is in force")
-    parser.add_argument("--out", required=True, help="declared output: best.json")
-    arguments = parser.parse_args(argv)
     try:
         code, lines = collect(StudyFolder(arguments.root), arguments.plan, arguments.out)
     except HPOWorkflowError as error:

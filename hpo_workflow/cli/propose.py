@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
 from hpo_workflow.spec import StudySpec
@@ -20,15 +20,17 @@ from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.template import render_trial
 
+OPTIONS = {
+    "root": (str, REQUIRED, "the study's folder"),
+    "plan": (str, REQUIRED, "the plan that is in force"),
+    "batch": (int, REQUIRED, "number of the batch"),
+    "out": (str, REQUIRED, "declared output: a copy of the batch record"),
+}
+
 
 def run(argv: list[str]) -> int:
     """Publish batch `--batch`, unless it is there already, and write its declared copy."""
-    parser = argparse.ArgumentParser(prog="hpo propose", description="Emit one batch of trials (called by the rules).")
-    parser.add_argument("--root", required=True, help="the study's folder")
-    parser.add_argument("--plan", required=True, help="the plan that is in force")
-    parser.add_argument("--batch", required=True, type=int, help="number of the batch")
-    parser.add_argument("--out", required=True, help="declared output: a copy of the batch record")
-    arguments = parser.parse_args(argv)
+    arguments = read_options("hpo propose", "Emit one batch of trials (called by the rules).", OPTIONS, argv)
     try:
         record = make_batch(StudyFolder(arguments.root), arguments.plan, arguments.batch)
         replace(arguments.out, to_json(record) + "\n")

@@ -15,27 +15,37 @@ line_scanner    one line -> all that stands on it
 extraction      what was found in the output of one attempt, and what it makes of the trial
 hints           sentences for a person whose objective was not found as meant
 reader          the output of a program, while it is printed -> points
-line_report     what `hpo metrics` shows; loaded when it is first used, no trial needs it
+line_report     what `hpo metrics` shows; no trial needs it
 """
 
 from __future__ import annotations
 
-from hpo_workflow.metrics.extraction import Extraction, describe_problem, judge
-from hpo_workflow.metrics.numbers import printable
-from hpo_workflow.metrics.reader import MetricReader
+import importlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from hpo_workflow.metrics.extraction import Extraction, describe_problem, judge
     from hpo_workflow.metrics.line_report import LineReport, explain
+    from hpo_workflow.metrics.numbers import printable
+    from hpo_workflow.metrics.reader import MetricReader
 
 __all__ = ["Extraction", "LineReport", "MetricReader", "describe_problem", "explain", "judge", "printable"]
 
+_HOME = {
+    "Extraction": "extraction",
+    "describe_problem": "extraction",
+    "judge": "extraction",
+    "LineReport": "line_report",
+    "explain": "line_report",
+    "printable": "numbers",
+    "MetricReader": "reader",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in ("LineReport", "explain"):
+    """Load a public name when it is first used: most calls of parse need no reader."""
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hpo_workflow.metrics import line_report
-
-    return getattr(line_report, name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -7,7 +7,6 @@ claims (the first published result wins); they save the cost of running a trial 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -182,8 +181,10 @@ def end_leftovers(record: Mapping[str, Any], directory: str, grace_s: float) -> 
 
     def send(number: int) -> None:
         if ours:
-            with contextlib.suppress(OSError):
+            try:
                 os.killpg(int(group or 0), number)
+            except OSError:  # it has ended meanwhile
+                pass
         kill_processes(alive(), number)
 
     n = max(len(alive()), int(ours))

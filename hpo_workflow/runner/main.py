@@ -1,4 +1,4 @@
-"""Run one trial to its end. Called by the trial rule, by the path of this file, from the directory of the study.
+"""Run one trial to its end. Called by the trial rule through `__main__.py` here, from the directory of the study.
 
 Exit codes: 0 the trial's file was written (a failed trial is data), 75 this attempt is lost and another may follow,
 2 the call or the study's folder is wrong.
@@ -6,17 +6,15 @@ Exit codes: 0 the trial's file was written (a failed trial is data), 75 this att
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
 import sys
 import time
 
-if __package__ in (None, ""):  # called by its path, under any Python 3.8 or newer
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-
-from hpo_workflow.metrics import MetricReader, printable
+from hpo_workflow.call_options import REQUIRED, read_options
+from hpo_workflow.metrics.numbers import printable
+from hpo_workflow.metrics.reader import MetricReader
 from hpo_workflow.runner import claim as claims
 from hpo_workflow.runner.command import Facts, arguments, choose_port, resolve
 from hpo_workflow.runner.environment import missing_names, trial_environment
@@ -58,21 +56,18 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _arguments(argv: Sequence[str]) -> Any:
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="runner", description="Run one trial to its end.")
-    parser.add_argument("--root", required=True, help="the study's folder")
-    parser.add_argument("--plan", required=True, help="the compiled study")
-    parser.add_argument("--batch", required=True, help="the batch that holds the trial")
-    parser.add_argument("--number", required=True, type=int, help="the trial")
-    parser.add_argument("--out", required=True, help="written when the trial has ended")
-    parser.add_argument("--attempt", type=int, default=1, help="which try of Snakemake this is")
-    parser.add_argument("--attempts", type=int, default=1, help="how many tries there are")
-    parser.add_argument("--gpus", type=int, default=0)
-    parser.add_argument("--runtime-s", type=float)
-    parser.add_argument("--mem-mb", type=float)
-    return parser.parse_args(argv)
+OPTIONS = {
+    "root": (str, REQUIRED, "the study's folder"),
+    "plan": (str, REQUIRED, "the compiled study"),
+    "batch": (str, REQUIRED, "the batch that holds the trial"),
+    "number": (int, REQUIRED, "the trial"),
+    "out": (str, REQUIRED, "written when the trial has ended"),
+    "attempt": (int, 1, "which try of Snakemake this is"),
+    "attempts": (int, 1, "how many tries there are"),
+    "gpus": (int, 0, "GPUs of the trial"),
+    "runtime-s": (float, None, "seconds that the job may take"),
+    "mem-mb": (float, None, "memory that the job may use"),
+}
 
 
 class Runner:
@@ -228,8 +223,10 @@ class Runner:
         def on_order(order: Order) -> None:
             self.say(f"{order.detail}; ending the program")
             if order.kind == "lost":  # whoever kills us next, how it ended is on record
-                with contextlib.suppress(OSError):
+                try:
                     claim.ended({"end": "lost", "reason": order.reason, "detail": order.detail})
+                except OSError:
+                    pass
 
         supervisor = Supervisor(
             program,
@@ -418,8 +415,10 @@ class Runner:
             result = self._result()
             if result is not None:
                 return self._finish(result, "superseded: another copy has published the result", claim)
-            with contextlib.suppress(OSError):  # on a full disk the claim says at least who held it
+            try:
                 claim.ended({**end, "end": "lost"})
+            except OSError:  # on a full disk the claim says at least who held it
+                pass
             self._lost_before = claim.lost_before
             return self._lost({**claims.summary(claim.record, end), **end})
         if log is not None:
@@ -494,14 +493,10 @@ class Runner:
 
 def main(argv: Sequence[str]) -> int:
     """Run one trial; gives the exit code."""
-    options = _arguments(argv)
+    options = read_options("runner", "Run one trial to its end.", OPTIONS, argv)
     try:
         runner = Runner(options)
     except CallError as error:
         sys.stderr.write(f"{printable(str(error), 2000)}\n")
         return 2
     return runner.run()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,10 @@ import itertools
 import json
 import os
 import time
-from typing import Any, Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _unique = itertools.count()
 
@@ -84,7 +87,7 @@ def replace(path: str, text: str) -> None:
         raise
 
 
-def read_json(path: str) -> Optional[Any]:
+def read_json(path: str) -> Any | None:
     """What a JSON file holds, or None where there is no such file.
 
     ESTALE (a file that another NFS client replaced) is tried again. A file that is not JSON raises ValueError: the

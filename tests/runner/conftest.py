@@ -16,7 +16,7 @@ import pytest
 
 from hpo_workflow.store.paths import StudyPaths
 
-MAIN = Path(__file__).resolve().parents[2] / "hpo_workflow" / "runner" / "main.py"
+MAIN = Path(__file__).resolve().parents[2] / "hpo_workflow" / "runner" / "__main__.py"
 
 # The same program, with shorter pauses: what it waits for in real life takes seconds to minutes.
 IMPATIENT = f"""
