@@ -10,7 +10,7 @@ TORCH ?= torch==2.13.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check format lint types rules clean
+.PHONY: help demo setup test check format lint types rules docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -37,6 +37,9 @@ types: $(VENV)/.development
 rules: $(VENV)/.development
 	$(BIN)/snakefmt --check --compact-diff Snakefile hpo_workflow/rules
 	$(BIN)/python -m pytest --quiet tests/test_snakefile.py
+
+docs: $(VENV)/.development ## build the site, build/site/index.html; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
 
 clean: ## remove the virtual environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -76,6 +76,7 @@ LACKS: dict[str, Callable[[], str | None]] = {
     "lightgbm": _no_lightgbm,
     "sklearn": lambda: _no_module("sklearn"),
     "snakefmt": lambda: _no_module("snakefmt"),
+    "sphinx": lambda: next(filter(None, map(_no_module, ("sphinx", "furo", "myst_parser", "sphinx_copybutton"))), None),
     "svm-train": lambda: _no_program("svm-train", "libsvm-tools"),
     "Rscript": lambda: _no_program("Rscript", "r-base-core"),
     "gfortran": lambda: _no_program("gfortran", "gfortran"),
