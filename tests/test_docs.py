@@ -34,6 +34,7 @@ RUN_BY = {
     "lightgbm": "tests/test_examples.py",
     "r": "tests/test_examples.py",
     "torch": "tests/test_examples.py",
+    "module": "tests/workflow/test_modules.py",
     "digits-script": "tests/test_docs.py",
 }
 

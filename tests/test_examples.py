@@ -26,6 +26,9 @@ STUDIES = {
 }
 """Study files and the documents that tell how to run them."""
 
+WORKFLOWS = {"module": "snakemake --cores 2"}
+"""Examples that are workflows of their own, and how they are started; tests/workflow/test_modules.py runs them."""
+
 NUMBER = r"([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)"
 
 
@@ -72,7 +75,10 @@ def last_number(name: str, text: str) -> float:
 
 def test_each_example_has_a_study_file_and_a_readme_with_the_command_that_runs_it():
     folders = sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir())
-    assert folders == sorted(Path(readme).parent.name for readme in STUDIES.values())
+    assert folders == sorted([*(Path(readme).parent.name for readme in STUDIES.values()), *WORKFLOWS])
+    for folder, command in WORKFLOWS.items():
+        assert (ROOT / "examples" / folder / "Snakefile").is_file()
+        assert command in [typed for part in blocks(ROOT / "examples" / folder / "README.md") for typed in part.commands]
     for study, readme in STUDIES.items():
         assert (ROOT / study).is_file()
         typed = [command for part in blocks(ROOT / readme) for command in part.commands]

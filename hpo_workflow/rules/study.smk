@@ -103,7 +103,7 @@ checkpoint propose:
 rule trial:
     input:
         batch=batch_of,
-        needs=STUDY.spec.needs,
+        needs=[local(path) for path in STUDY.spec.needs],  # a module's prefix does not move them
     output:
         f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
     retries: hpo.ATTEMPTS - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 from hpo_workflow.store.plan import IdentityConflict, Plan
@@ -41,4 +42,10 @@ def describe_conflict(folder: StudyFolder, plan: Plan, conflict: IdentityConflic
         f"    hpo run {study} --keep    the change does not matter: old and new results count alike",
         f"    hpo run {study} --fresh   it matters: the old results stay on disk and do not count",
     ]
+    if os.path.normpath(folder.root) != os.path.normpath(plan.spec.root):
+        outdir = os.path.dirname(os.path.normpath(folder.root))
+        lines.append(
+            f"  `hpo run` knows no prefix of a module. Take it away first and write `outdir: {outdir}` into the study"
+            " file: that is the same folder."
+        )
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.clone import ROOT, Clone, block
 from tests.workflow.running import CLONE, STUDY, wait_for
 
 SNAKEFILE = """
@@ -96,6 +97,11 @@ def test_two_studies_roll_in_one_workflow_and_feed_a_rule(tmp_path: Path) -> Non
     assert (tmp_path / "pre" / "results" / "b" / "best.json").exists()
     assert "Nothing to be done" in workflow.run()
 
+    workflow.study("b", 4, "echo loss=${hpo.x} edited")
+    said = workflow.run(code=2)
+    assert "hpo run b.yaml --keep" in said and "write `outdir: pre/results` into the study file" in said
+    workflow.study("b", 4)
+
     workflow.study("a", 5)
     said = workflow.run()
     assert (workflow.starts("a"), workflow.starts("b")) == ([0, 1, 2, 3, 4], [0, 1, 2, 3])
@@ -167,8 +173,21 @@ def test_two_modules_with_one_study_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_rule_of_a_module_can_be_given_other_settings(tmp_path: Path) -> None:
-    Workflow(tmp_path, ONE + "use rule trial from one as one_trial with:\n    threads: 2\n").run()
+    workflow = Workflow(tmp_path, ONE + "use rule trial from one as one_trial with:\n    threads: 2\n")
+    said = workflow.run("--set-resources", "one_trial:mem_mb=300")
+    assert "threads: 2" in said and "mem_mb=300" in said
     assert (tmp_path / "results" / "a" / "best.json").exists()
+
+
+def test_trials_wait_for_data_that_another_rule_makes_whatever_the_prefix(tmp_path: Path) -> None:
+    data = 'rule data:\n    output: "data.txt"\n    shell: "sleep 1; echo 1 > {output}"\n'
+    everything = "rule all:\n    default_target: True\n    input: rules.one_study.output\n"
+    workflow = Workflow(tmp_path, ONE.replace("use rule", '    prefix: "pre"\nuse rule') + data + everything)
+    study = {**STUDY, "study": "a", "needs": ["data.txt"], "command": "cat data.txt; echo loss=${hpo.x}"}
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({**study, "budget": {"trials": 2}}))
+    workflow.run()
+    best = json.loads((tmp_path / "pre/results/a/best.json").read_text())
+    assert best["n_trials"] == {"complete": 2}
 
 
 @pytest.mark.need("git")
@@ -201,3 +220,46 @@ def test_a_module_does_not_take_the_place_of_the_first_rule(tmp_path: Path, sour
     workflow.run()
     assert (tmp_path / "mine.txt").exists()
     assert not (tmp_path / "results").exists()
+
+
+# ---- examples/module and docs/how-to/modules.md ------------------------------------------------------------
+EXAMPLE = ROOT / "examples" / "module"
+HOW_TO = ROOT / "docs" / "how-to" / "modules.md"
+
+
+@pytest.mark.need("sklearn")
+def test_the_example_tunes_two_classifiers_and_measures_the_better_one(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    for name in ("svc", "forest"):
+        clone.limit(f"examples/module/{name}.yaml", 4)
+    commands = block(EXAMPLE / "README.md", "module").commands
+    assert commands[:2] == block(HOW_TO, "module-example").commands
+    clone.run("\n".join(["set -e", *commands]))
+    folder = clone.folder / "examples" / "module"
+    best = [json.loads((folder / f"{root}/best.json").read_text()) for root in ("results/svc", "tuned/results/forest")]
+    assert [one["n_trials"] for one in best] == [{"complete": 4}] * 2
+    (shown,) = (json.loads(line) for line in block(HOW_TO, "module-best").text.splitlines())
+    assert set(shown) <= set(best[0])
+    winner = max(best, key=lambda one: one["value"])
+    model = json.loads((folder / "model.json").read_text())
+    assert (model["study"], model["params"]) == (winner["study"], winner["params"])
+    assert 0.8 < model["accuracy"] <= 1.0
+    assert "Nothing to be done" in clone.run("cd examples/module && snakemake --cores 2").stderr
+
+
+@pytest.mark.parametrize("name", ["svc", "forest"])
+def test_a_study_of_the_example_loads_without_a_warning(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hpo_workflow.study_file import load_study
+
+    monkeypatch.chdir(EXAMPLE)
+    loaded = load_study(f"{name}.yaml")
+    assert loaded.warnings == []
+    assert loaded.spec.description
+    assert f"#   hpo run {name}.yaml --cores 2\n" in (EXAMPLE / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("part", ["module-snakefile", "module-final"])
+def test_the_how_to_shows_what_the_snakefile_of_the_example_says(part: str) -> None:
+    shown = [paragraph.strip() for paragraph in block(HOW_TO, part).text.split("\n\n")]
+    snakefile = (EXAMPLE / "Snakefile").read_text()
+    assert all(paragraph in snakefile for paragraph in shown), shown
