@@ -13,7 +13,7 @@ import time
 from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.metrics.extraction import Extraction, describe_problem, judge
 from hpo_workflow.metrics.numbers import printable
-from hpo_workflow.objective import loss_of, reached, value_of
+from hpo_workflow.objective import loss_of, reached
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 READ_BYTES = 1 << 20
-INDEX_BYTES = 1 << 20
-"""An index up to this size is searched for the best trial, for the progress line."""
+TAIL_BYTES = (1 << 15, 1 << 22)
+"""So much of an index is read for the progress line; the second where many metrics make its lines long."""
 
 
 class _CallError(Exception):
@@ -71,10 +71,10 @@ def _parse(options: Any) -> str:
         metric = summarise(result, extraction, objective, options.batch)
         if spec.get("cache"):
             _share(spec["cache"], paths, result)
-    text = atomic.to_json(metric) + "\n"
-    atomic.replace(options.out, text)
+    atomic.replace(options.out, atomic.to_json(metric) + "\n")
     index = paths.metric_index(plan["metrics_digest"])
-    _append(index, text)
+    best = _best_so_far(index, metric, objective["direction"])
+    _append(index, atomic.to_json({**metric, "best": best}) + "\n")
     value = metric["value"]
     target = objective.get("target")
     good = target is not None and value is not None and reached(value, target, objective["direction"])
@@ -84,7 +84,7 @@ def _parse(options: Any) -> str:
     # Time and process make the content new at each call, whatever the trial is.
     atomic.replace(paths.changed, f"{options.number} {time.time_ns()} {os.getpid()}\n")
     params = {} if result is None else result["params"]
-    line = progress_line(metric, params, objective, _best_before(index, metric, objective))
+    line = progress_line(metric, params, objective, best)
     return f"{spec['study']}: {line}"  # several studies may roll in one workflow
 
 
@@ -209,30 +209,38 @@ def _append(path: str, line: str) -> None:
         sys.stderr.write(f"{path}: {error.strerror}\n")
 
 
-def _best_before(index: str, metric: Mapping[str, Any], objective: Mapping[str, Any]) -> tuple[float, int] | None:
-    """The best value so far and its trial, where the index is small enough to look."""
+def _best_so_far(index: str, metric: Mapping[str, Any], direction: str) -> tuple[float, int] | None:
+    """The best value and its trial, for the progress line.
+
+    Each line of the index says what was best when it was written. The last few together know it also when several
+    parses wrote at once, so the time that this takes does not grow with the study.
+    """
+    own = [] if metric["value"] is None else [(float(metric["value"]), int(metric["number"]))]
+    for tail in TAIL_BYTES:
+        candidates = own + [found for line in _last_lines(index, tail) for found in _best_in(line)]
+        if len(candidates) > len(own):
+            break
+    return min(candidates, key=lambda each: (loss_of(each[0], direction), each[1]), default=None)
+
+
+def _last_lines(path: str, n_bytes: int) -> list[bytes]:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - n_bytes))
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def _best_in(line: bytes) -> list[tuple[float, int]]:
+    """What a line of the index says of the best trial; nothing where it is torn or an older version wrote it."""
     import json
 
     try:
-        if os.stat(index).st_size > INDEX_BYTES:
-            return None
-        with open(index, encoding="utf-8") as file:
-            lines = file.readlines()
-    except (OSError, ValueError):
-        return None
-    direction = objective["direction"]
-    best: tuple[float, int] | None = None
-    for line in lines:
-        try:
-            other = json.loads(line)
-            if other["state"] != "complete" or other["value"] is None:
-                continue
-            found = (loss_of(float(other["value"]), direction), int(other["number"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-        if best is None or found < best:
-            best = found
-    return None if best is None else (value_of(best[0], direction), best[1])
+        value, number = json.loads(line)["best"]
+        return [(float(value), int(number))]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def progress_line(

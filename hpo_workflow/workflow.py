@@ -40,17 +40,20 @@ POINTERS = ".snakemake/hpo-workflow"
 """Where jobs on nodes find the plan of a study file, in the folder that Snakemake runs in."""
 
 
-def tool() -> str:
-    """The command that the rules call, quoted for a shell: this package under this Python, whatever is in the way.
+PYTHON = shlex.quote(sys.executable)
+FAST = f"{PYTHON} -S -E -P"
+"""A Python without site packages, for what is called for each trial and is standard library only."""
 
-    -P keeps the working directory out of the import path: a file `random.py` beside the study must not break it.
-    """
-    return f"{shlex.quote(sys.executable)} -P {shlex.quote(str(PACKAGE / '__main__.py'))}"
+COMMANDS = {
+    "trial": f"{FAST} {shlex.quote(str(PACKAGE / 'runner' / '__main__.py'))}",
+    "parse": f"{FAST} {shlex.quote(str(PACKAGE / '__main__.py'))} parse",
+    "propose": f"{PYTHON} -P {shlex.quote(str(PACKAGE / '__main__.py'))} propose",
+    "collect": f"{PYTHON} -P {shlex.quote(str(PACKAGE / '__main__.py'))} collect",
+}
+"""What the rules call, quoted for a shell: this package under this Python, whatever is in the way.
 
-
-def runner() -> str:
-    """The command that wraps a trial: one Python without site packages, so that it starts fast on any node."""
-    return f"{shlex.quote(sys.executable)} -S -E -P {shlex.quote(str(PACKAGE / 'runner' / '__main__.py'))}"
+-P keeps the working directory out of the import path: a file `random.py` beside the study must not break it.
+"""
 
 
 class Rolling:
@@ -173,10 +176,18 @@ class SnakefileStudy:
             resources["nodes"] = 1
         return resources
 
+    def call(self, verb: str) -> str:
+        """The command of a rule, for a shell, up to what depends on the job.
+
+        One parameter of a rule instead of several: Snakemake evaluates each of them several times a job.
+        """
+        words = [COMMANDS[verb], f"--root {shlex.quote(self.root)} --plan {shlex.quote(self.plan_path)}"]
+        return " ".join([*words, *([self._limits] if verb == "trial" else [])])
+
     @property
-    def limits(self) -> str:
+    def _limits(self) -> str:
         """What the runner holds a trial to, as its arguments; from the plan, not from what Snakemake made of it."""
-        words = [f"--gpus {int(self.spec.resources.get('gpu', 0))}"]
+        words = [f"--attempts {ATTEMPTS} --gpus {int(self.spec.resources.get('gpu', 0))}"]
         if self.spec.runtime_s is not None:
             words.append(f"--runtime-s {self.spec.runtime_s:g}")
         if self.spec.mem_mb is not None:
@@ -399,4 +410,4 @@ def open_study(workflow: Any, config: Mapping[str, Any]) -> SnakefileStudy:
         sys.exit(2)
 
 
-__all__ = ["ATTEMPTS", "Rolling", "SnakefileStudy", "open_study", "runner", "shard", "tool"]
+__all__ = ["ATTEMPTS", "Rolling", "SnakefileStudy", "open_study", "shard"]

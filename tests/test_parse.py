@@ -111,7 +111,7 @@ def test_a_complete_trial_gets_its_value_its_line_in_the_index_and_one_for_peopl
         "cached": False,
         "warnings": metric["warnings"],
     }
-    assert folder.index() == [metric]
+    assert folder.index() == [{**metric, "best": [0.97125, 12]}]
     line = capsys.readouterr().err
     assert line.startswith(
         "digits: trial 12 complete: accuracy=0.97125 (lr=0.003, units=128) · best 0.97125 by trial 12"
@@ -128,6 +128,25 @@ def test_the_best_so_far_is_told(folder: Folder, capsys: pytest.CaptureFixture[s
         "digits: trial 12 complete: accuracy=0.8 (lr=0.003, units=128) · best 0.9 by trial 4\n"
     )
     assert [each["number"] for each in folder.index()] == [4, 12]
+
+
+def test_the_best_so_far_is_found_without_reading_all_that_was_before(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.end("accuracy=0.9\n", number=4)
+    folder.parse(4)
+    index = Path(folder.paths.metric_index(folder.digest))
+    (line,) = index.read_text().splitlines()
+    other = {**json.loads(line), "number": 5, "value": 0.7, "state": "failed"}
+    lost = json.dumps({**other, "best": None, "metrics": {f"m{i}": i for i in range(9000)}})  # 150 kB
+    index.write_text("\n".join([line, json.dumps({**other, "best": [0.95, 2]}), lost, "[]", "null", '{"torn']) + "\n")
+    folder.end("accuracy=0.8\n")
+    folder.parse()
+    assert capsys.readouterr().err.endswith(" · best 0.95 by trial 2\n")
+    assert json.loads(index.read_text().splitlines()[-1])["best"] == [0.95, 2]
+    index.write_text(json.dumps({**other, "best": [0.5, 1]}) + "\n" + "x" * (5 << 20) + "\n")
+    folder.parse()
+    assert capsys.readouterr().err.endswith(" · best 0.8 by trial 12\n"), "5 MB were searched for a line of progress"
 
 
 def test_the_log_is_read_again_only_when_the_settings_have_changed(

@@ -38,24 +38,8 @@ def batch_of(wildcards):
     return ancient(STUDY.batch_of(int(wildcards.batch)))
 
 
-def root(wildcards, output):
-    return STUDY.root
-
-
-def plan(wildcards, output):
-    return STUDY.plan_path
-
-
-def tool(wildcards, output):
-    return hpo.tool()
-
-
-def runner(wildcards, output):
-    return hpo.runner()
-
-
-def limits(wildcards, output):
-    return STUDY.limits
+def call(verb):
+    return lambda wildcards, output: STUDY.call(verb)
 
 
 def attempt(wildcards, attempt):
@@ -78,12 +62,10 @@ rule study:
         report(f"{OUT}/best.json", category="hyperparameter optimisation"),
     localrule: True
     params:
-        tool=tool,
-        root=root,
-        plan=plan,
+        call=call("collect"),
         limits=STUDY.limits_digest,
     shell:
-        "{params.tool} collect --root {params.root:q} --plan {params.plan:q} --out {output:q}"
+        "{params.call} --out {output:q}"
 
 
 checkpoint propose:
@@ -92,12 +74,9 @@ checkpoint propose:
     priority: 100
     localrule: True
     params:
-        tool=tool,
-        root=root,
-        plan=plan,
+        call=call("propose"),
     shell:
-        "{params.tool} propose --root {params.root:q} --plan {params.plan:q} --batch {wildcards.batch}"
-        " --out {output:q}"
+        "{params.call} --batch {wildcards.batch} --out {output:q}"
 
 
 rule trial:
@@ -112,15 +91,10 @@ rule trial:
         **STUDY.resources,
         attempt=attempt,
     params:
-        runner=runner,
-        root=root,
-        plan=plan,
-        limits=limits,
-        attempts=hpo.ATTEMPTS,
+        call=call("trial"),
     shell:
-        "{params.runner} --root {params.root:q} --plan {params.plan:q} --batch {input.batch:q}"
-        " --number {wildcards.number} --out {output:q}"
-        " --attempt {resources.attempt} --attempts {params.attempts} {params.limits}"
+        "{params.call} --batch {input.batch:q} --number {wildcards.number} --out {output:q}"
+        " --attempt {resources.attempt}"
 
 
 checkpoint parse:
@@ -131,9 +105,6 @@ checkpoint parse:
     priority: 200
     localrule: True
     params:
-        tool=tool,
-        root=root,
-        plan=plan,
+        call=call("parse"),
     shell:
-        "{params.tool} parse --root {params.root:q} --plan {params.plan:q} --number {wildcards.number}"
-        " --batch {wildcards.batch} --out {output:q}"
+        "{params.call} --number {wildcards.number} --batch {wildcards.batch} --out {output:q}"
