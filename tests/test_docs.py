@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from hpo_workflow.store.paths import StudyPaths
+from tests import story
 from tests.clone import ROOT, Clone, block, blocks
 
 README = ROOT / "README.md"
@@ -24,8 +25,12 @@ DOCUMENTS = sorted(
     for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
 )
 
-RUN_HERE = {"start", "run", "snakemake", "results", "init"}
-"""Marks of the console blocks of README that this file runs."""
+UNTESTED = {"CONTRIBUTING.md", "CHANGELOG.md"}
+"""Their commands run the tests themselves."""
+NEEDS: dict[str, str] = {}
+"""Documents whose story wants more than this machine, and who tells it."""
+RUN_HERE = {"start", "readme", "snakemake", "results", "init", "study", "optimizer"}
+"""Marks of the blocks of README that this file tests."""
 RUN_BY = {
     "slurm": "tests/slurm/test_readme.py",
     "digits": "tests/test_examples.py",
@@ -49,24 +54,43 @@ def digits(tmp_path_factory):
     """A clone in which the quick start has run, with a small budget."""
     clone = Clone(tmp_path_factory.mktemp("digits"))
     clone.limit("config/digits.yaml", 3)
-    for command in block(README, "run").commands:
+    for command in block(README, "readme").commands:
         clone.run(command)
     return clone
 
 
 # ---- commands ----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("document", ["README.md", *(name for name in DOCUMENTS if name.startswith("examples/"))])
-def test_every_command_of_a_document_is_run_by_a_test(document):
+TESTED = ("console", "bash", "sh", "shell", "yaml", "yml", "python", "py")
+"""Languages of blocks that a reader copies: each of them is run, written or loaded by a test."""
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in UNTESTED])
+def test_every_block_that_a_reader_copies_is_tested(document):
     for part in blocks(ROOT / document):
-        if part.language in ("console", "bash", "sh", "shell"):
-            assert part.language == "console", f"write this block as console with `$ `: {part.text}"
+        assert part.language, f"say what this block is, if nothing else `text`: {part.text}"
+        if part.language in TESTED:
+            assert part.language in ("console", "yaml", "python"), f"not {part.language} but console, yaml or python"
+            known = story.action(part) or part.test in RUN_HERE or part.test in RUN_BY
+            assert known, f"no test runs test={part.test}: {part.text}"
+        if part.language == "console":
             assert part.commands, f"no line begins with `$ `: {part.text}"
-            assert part.test in RUN_HERE | set(RUN_BY), f"no test runs test={part.test}: {part.text}"
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in NEEDS])
+def test_what_a_document_tells_happens(document, clone):
+    if not story.is_told(ROOT / document):
+        return
+    story.Story(clone, ROOT / document).tell()
+
+
+def test_no_document_tells_a_story_that_no_test_follows():
+    assert NEEDS.keys() <= set(DOCUMENTS)
+    assert all(re.search(rf'"{name}"', (ROOT / file).read_text()) for name, file in NEEDS.items())
 
 
 @pytest.mark.parametrize(("mark", "file"), RUN_BY.items())
 def test_a_mark_of_an_example_or_of_slurm_is_in_the_file_that_runs_it(mark, file):
-    assert re.search(rf'block\([^)]*\)?[^)]*, "{mark}"\)\.commands', (ROOT / file).read_text())
+    assert re.search(rf'block\([^)]*\)?[^)]*, "{mark}"\)', (ROOT / file).read_text())
 
 
 @pytest.mark.need("sklearn")

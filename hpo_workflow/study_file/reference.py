@@ -69,7 +69,7 @@ _HEAD = """\
 A study file says what to run, what may vary, what to optimise and how much may be spent. `hpo check FILE` reads it and
 reports all its faults at once, each with its cure; `hpo init` writes one to start from.
 
-```yaml
+```yaml test=load
 {example}```
 
 The file is YAML 1.2: `1e-5` is a number, and `no`, `on` and `12:30:45` are text. Unknown keys are errors that name the
@@ -113,7 +113,7 @@ which holds the same value: `"lr is $HPO_PARAM_LR"`. Placeholders in quotes, bac
 that is a list is given to the program as it is, without a shell. Write it as a block, because YAML takes the braces of
 `${...}` for a mapping inside `[ ]`:
 
-```yaml
+```yaml test=part
 command:
   - python
   - train.py
