@@ -67,6 +67,9 @@ class Rolling:
         folder: The study's records.
         plan: The current plan, as its JSON.
         elapsed_s: How long the study has run, for `budget.wall`.
+
+    Attributes:
+        settled: Trials, as (number, batch), whose outcomes were taken in since the caller last emptied the list.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Rolling:
         self.state.begin_run()
         self._elapsed_s = elapsed_s
         self._asking = False
+        self.settled: list[tuple[int, int]] = []
         self._cancelled_at_start = self._is_cancelled()
 
     def _is_cancelled(self) -> bool:
@@ -111,6 +115,7 @@ class Rolling:
                     path = self.folder.paths.metric(self.digest, number, emission.batch)
                     raise RuntimeError(f"{path} is not there after parse")
                 self.state.add_outcome(metric)
+                self.settled.append((number, emission.batch))
         if self._cancelled_at_start:
             return [], None
         if not self._asking:
@@ -135,6 +140,7 @@ class SnakefileStudy:
         self._rolling: Rolling | None = None
         self._session: Session | None = None
         self._plan: Plan | None = None
+        self._known: set[tuple[int, int]] = set()
         source = _source(workflow, config)
         pointer = _pointer(workflow, source)
         if workflow.remote_exec and (known := read_json(pointer)) is not None:
@@ -238,19 +244,29 @@ class SnakefileStudy:
         self._plan.store(self.folder)
         replace(self._pointer, to_json({"plan": self.plan_path}) + "\n")
 
-    def _mend(self, state: StudyState) -> None:
-        """Make derived files that were lost, and take away a stop that no longer holds."""
-        paths = self.folder.paths
-        for number, emission in state.live.items():
-            done = paths.done(number, emission.batch)
-            if result_exists(paths, number) and not os.path.exists(done):
-                replace(done, to_json({"number": number, "batch": emission.batch}) + "\n")
-        ending = state.ending()
+    def _withdraw_stop(self, ending: Ending | None) -> None:
+        """Take away a stop that no longer holds."""
         if ending is None or ending.reason != "target":
             try:
-                os.unlink(paths.stop)
+                os.unlink(self.folder.paths.stop)
             except FileNotFoundError:
                 pass
+
+    def _mend(self, number: int, batch: int) -> None:
+        """Make the output of a trial that has its result: it was lost or swept, and parse reads the log again."""
+        paths = self.folder.paths
+        done = paths.done(number, batch)
+        if result_exists(paths, number) and not os.path.exists(done):
+            replace(done, to_json({"number": number, "batch": batch}) + "\n")
+
+    def _sweep(self, number: int, batch: int) -> None:
+        """Remove what only Snakemake needed of a trial, which has left its graph: three files of eight."""
+        try:
+            os.unlink(self.folder.paths.done(number, batch))
+        except FileNotFoundError:
+            pass
+        for path in (self.declared.done(number, batch), self.declared.metric(self.metrics_digest, number, batch)):
+            _forget(self._workflow, _on_disk(self._workflow, path))
 
     # ---- what the rules ask -------------------------------------------------------------------------------
     def in_flight(self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]) -> list[str]:
@@ -262,7 +278,15 @@ class SnakefileStudy:
                 self._rolling = self._first_look()
             except HPOWorkflowError as error:
                 _leave(self._workflow, str(error))
+        # Swept at the second look after their parse: at the first, their jobs are still in the graph.
+        settled, self._rolling.settled = self._rolling.settled, []
         trials, batch = self._rolling.files(batch_done, parse_done)
+        if not self._workflow.dryrun:
+            for each in settled:
+                self._sweep(*each)
+            for each in set(trials) - self._known:
+                self._mend(*each)
+            self._known = set(trials)
         files = [self.declared.metric(self.metrics_digest, number, b) for number, b in trials]
         return files + ([] if batch is None else [self.declared.batch(batch)])
 
@@ -275,7 +299,7 @@ class SnakefileStudy:
         if dryrun:
             _say(dry_run_sentence(rolling))
         else:
-            self._mend(rolling.state)
+            self._withdraw_stop(rolling.ending())
         return rolling
 
     def batch_of(self, batch: int) -> str:
@@ -373,6 +397,13 @@ def _pointer(workflow: Any, source: str | Mapping[str, Any]) -> str:
 def _on_disk(workflow: Any, path: str) -> str:
     """`path` as Snakemake will write it, with a module's `prefix:`. An internal of Snakemake, kept in this place."""
     return str(workflow.modifier.path_modifier.modify(path))
+
+
+def _forget(workflow: Any, path: str) -> None:
+    """Remove Snakemake's record of how a file was made: an internal of Snakemake, which `--cleanup-metadata` calls."""
+    from snakemake.io import IOFile
+
+    workflow.persistence.cleanup_metadata(IOFile(path))
 
 
 def _leave(workflow: Any, message: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections import Counter
@@ -173,6 +174,22 @@ def test_derived_files_can_be_deleted(tmp_path: Path, lost: str) -> None:
     place.snakemake()
     assert sorted(place.starts) == list(range(6))
     assert place.best == best
+
+
+def test_five_files_of_a_finished_trial_are_left(tmp_path: Path) -> None:
+    place = Place(tmp_path, budget={"trials": 12, "parallel": 2})
+    place.snakemake()
+    swept = range(8)  # the last ones have their turn in the next run
+    files = {path.relative_to(place.root).as_posix() for path in place.root.rglob("*")}
+    (digest,) = (path.name for path in (place.root / "state/metrics").iterdir())
+    for n in swept:
+        metric = [name for name in files if name.startswith(f"state/metrics/{digest}/000/{n}-")]
+        assert len(metric) == 1
+        trial = f"trials/000/{n}"
+        wanted = {trial, f"{trial}/log", f"{trial}/params.json", f"ledger/results/000/{n}.json", *metric}
+        assert {name for name in files if re.search(rf"/{n}(/|$|-|\.json)", name) and "batches" not in name} == wanted
+    records = [path for path in (tmp_path / ".snakemake" / "metadata").rglob("*") if path.is_file()]
+    assert len(records) <= 6 + 2 + 2 * 4, "batches, best.json and report, and the last few trials"
 
 
 def test_overrides_by_config_are_refused(tmp_path: Path) -> None:
