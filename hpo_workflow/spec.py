@@ -81,6 +81,7 @@ class Budget:
     trials: int | None
     parallel: int
     failures: int | None = None
+    ahead: int = 0
     wall_s: float | None = None
 
 

@@ -322,7 +322,7 @@ class StudyState:
         live = len(self.live)
         if self.spec.refill == "rounds" and live:
             return [], 0
-        free = max(0, self.spec.budget.parallel - live)
+        free = max(0, self.spec.budget.parallel + self.spec.budget.ahead - live)
         waiting = self.to_emit_again
         again = waiting[:free]
         fresh = free - len(again)

@@ -8,6 +8,7 @@ rules are in `rules/study.smk`.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -120,7 +121,7 @@ class Rolling:
             return [], None
         if not self._asking:
             self._asking = self.state.wants_batch(self._elapsed_s())
-        window = max(WINDOW, self.spec.budget.parallel)
+        window = max(WINDOW, self.spec.budget.parallel + self.spec.budget.ahead)
         live = [(number, emission.batch) for number, emission in self.state.live.items()]
         return live[:window], self.state.n_batches if self._asking else None
 
@@ -180,7 +181,14 @@ class SnakefileStudy:
         resources = {name: value for name, value in self.spec.resources.items() if name != "threads"}
         if resources.get("gpu") and not {"nodes", "mpi"} & set(resources):
             resources["nodes"] = 1
+        if self.spec.budget.ahead:
+            resources[self._slot] = 1
         return resources
+
+    @property
+    def _slot(self) -> str:
+        """The resource that keeps trials which were proposed ahead waiting, on one machine; each study has its own."""
+        return "slot_" + re.sub(r"\W", "_", self.root)
 
     def call(self, verb: str) -> str:
         """The command of a rule, for a shell, up to what depends on the job.
@@ -237,6 +245,8 @@ class SnakefileStudy:
         asked = self.spec.resources.get("gpu", 0)
         if isinstance(asked, int) and asked and self._workflow.local_exec:
             local_gpus(self._plan.study_file, asked)
+        if self.spec.budget.ahead and self._workflow.local_exec:
+            self._workflow.register_resource(self._slot, self.spec.budget.parallel)
         paths = self.folder.paths
         owner = read_session(paths)
         if owner is None or owner["token"] != os.environ.get(TOKEN):

@@ -40,6 +40,20 @@ def test_a_full_house_wants_nothing() -> None:
     assert list(state.live) == [0, 1]
 
 
+def test_trials_that_are_asked_for_ahead_wait_beside_those_that_run() -> None:
+    study = spec(budget=Budget(5, 2, ahead=1))
+    state = state_of(study)
+    assert state.slots() == ([], 3)
+    state.add_batch(batch(0, {0: x(0.1), 1: x(0.2), 2: x(0.3)}, study))
+    assert not state.wants_batch()
+    state.add_outcome(outcome(1, 0, 0.5))
+    assert state.slots() == ([], 1)
+    state.add_batch(batch(1, {3: x(0.4)}, study))
+    state.add_outcome(outcome(0, 0, 0.5))
+    state.add_outcome(outcome(2, 0, 0.5))
+    assert state.slots() == ([], 1), "never more than the budget"
+
+
 def test_a_trial_that_ends_frees_its_slot() -> None:
     study = spec()
     state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(1, 0, 0.5))

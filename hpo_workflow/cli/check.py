@@ -199,6 +199,8 @@ def _asked(plan: Plan, report: dict[str, Any]) -> str:
     spec = plan.spec
     n_trials = "as many trials as time allows" if report["trials"] is None else plural(report["trials"], "trial")
     words = f"Budget: {n_trials}, {spec.budget.parallel} at a time"
+    if spec.budget.ahead:
+        words += f" and {spec.budget.ahead} ahead"
     if spec.budget.wall_s is not None:
         words += f", for at most {duration(spec.budget.wall_s)}"
     n_gpus = report["gpus"]

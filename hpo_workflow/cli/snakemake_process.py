@@ -71,7 +71,7 @@ def snakemake_call(
     if jobs is not None:
         call += ["--jobs", str(jobs)]
     elif profile.executor != "local" and cores is None and not _has_jobs(profile, extra):
-        call += ["--jobs", str(spec.budget.parallel)]
+        call += ["--jobs", str(spec.budget.parallel + spec.budget.ahead)]
     if prefix is not None:
         call += ["--slurm-jobname-prefix", prefix]
     return [*call, *extra]

@@ -551,11 +551,16 @@ class _Loader:
         if parallel is None:
             parallel = min(DEFAULT_PARALLEL, int(limit) if limit is not None else DEFAULT_PARALLEL)
         wall = self.get("budget", "wall")
+        ahead = self.get("budget", "ahead") or 0
+        if ahead and self.get("refill") == "rounds":
+            cure = "A round fills all slots at once, when all are free. Remove one of the two."
+            self.fault(("budget", "ahead"), f"is {ahead}, beside `refill: rounds`.", cure)
         failures = self.get("budget", "failures")
         return Budget(
             trials=None if trials is None else int(trials),
             parallel=int(parallel),
             failures=None if failures is None else int(failures),
+            ahead=int(ahead),
             wall_s=None if wall is None else seconds_of(wall),
         )
 

@@ -359,6 +359,16 @@ SCHEMA: dict[str, Any] = {
                     "description": "How many trials are under way at once. By default 8, or `trials` where that "
                     "is less.",
                 },
+                "ahead": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 10**4,
+                    "default": 0,
+                    "description": "So many trials more than `parallel` are proposed, so that the next one is ready "
+                    "when a slot frees. On one machine they wait for it; on a cluster they wait in its queue, and "
+                    "start at once where it has room. Each is chosen without the results of those that still run. "
+                    "A quarter of `parallel` pays where trials take less than 5 minutes.",
+                },
                 "failures": {
                     "type": "integer",
                     "minimum": 1,

@@ -192,6 +192,21 @@ def test_five_files_of_a_finished_trial_are_left(tmp_path: Path) -> None:
     assert len(records) <= 6 + 2 + 2 * 4, "batches, best.json and report, and the last few trials"
 
 
+def test_trials_that_are_asked_for_ahead_wait_for_a_slot_on_one_machine(tmp_path: Path) -> None:
+    stamp = 'date +"%s.%N {}" >> "$HPO_TEST_STARTS"'
+    command = "; ".join((stamp.format("${trial.number}"), "sleep 0.7", stamp.format("-"), "echo loss=1 x=${hpo.x}"))
+    place = Place(tmp_path, command=command, budget={"trials": 7, "parallel": 2, "ahead": 2})
+    place.snakemake(cores=4)
+    record = place.store.batch(0)
+    assert record is not None and len(record["trials"]) == 4
+    running = peak = 0
+    for _, what in sorted(line.split() for line in place.starts_file.read_text().splitlines()):
+        running += -1 if what == "-" else 1
+        peak = max(peak, running)
+    assert peak == 2
+    assert place.best["n_trials"] == {"complete": 7}
+
+
 def test_overrides_by_config_are_refused(tmp_path: Path) -> None:
     place = Place(tmp_path)
     assert "a study is read from its file alone" in place.snakemake("--config", "budget=3", code=2)
