@@ -10,10 +10,10 @@ TORCH ?= torch==2.13.0
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check format lint types rules docs clean
+.PHONY: help demo setup test check format lint types rules docs benchmarks clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 demo: $(VENV)/.runtime ## tune a small network on scikit-learn's digits and show the best parameters
 	@. $(BIN)/activate && hpo run config/digits.yaml
@@ -40,6 +40,10 @@ rules: $(VENV)/.development
 
 docs: $(VENV)/.development ## build the site, build/site/index.html; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
+
+benchmarks: $(VENV)/.development ## measure what all this costs, docs/benchmarks.md; PARTS="startup slots" for some
+	$(BIN)/python -m benchmarks $(PARTS)
+	$(BIN)/python -m benchmarks table
 
 clean: ## remove the virtual environment and what tools leave behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

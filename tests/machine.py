@@ -74,6 +74,7 @@ LACKS: dict[str, Callable[[], str | None]] = {
     "browser": _no_browser,
     "torch": lambda: _no_module("torch"),
     "lightgbm": _no_lightgbm,
+    "optuna": lambda: _no_module("optuna"),
     "sklearn": lambda: _no_module("sklearn"),
     "snakefmt": lambda: _no_module("snakefmt"),
     "sphinx": lambda: next(filter(None, map(_no_module, ("sphinx", "furo", "myst_parser", "sphinx_copybutton"))), None),
