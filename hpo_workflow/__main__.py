@@ -21,9 +21,10 @@ def main(argv: list[str] | None = None) -> int:
         from hpo_workflow import parse
 
         return parse.run(arguments[1:])
-    if verb == "propose":
-        for library in ("OMP", "OPENBLAS", "MKL"):  # before numpy is loaded: the same sums on every number of cores
+    if verb in ("propose", "replay"):  # before numpy is loaded: the same sums on every number of cores
+        for library in ("OMP", "OPENBLAS", "MKL"):
             os.environ[f"{library}_NUM_THREADS"] = "1"
+    if verb == "propose":
         from hpo_workflow.cli import propose
 
         return propose.run(arguments[1:])

@@ -6,13 +6,14 @@ from the same records is the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hpo_workflow.samplers import get_sampler
 from hpo_workflow.spec import StudySpec
-from hpo_workflow.study_state import StudyState
+from hpo_workflow.study_state import Emission, StudyState
 from hpo_workflow.trial import Proposal
 
 
@@ -45,8 +46,17 @@ def batch_rng(seed: int, batch: int) -> np.random.Generator:
 
 
 def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Answer:
-    """Fill the free slots: first what nothing came of, then what the user wants run anew, then the sampler's ideas."""
-    again, fresh = state.slots()
+    """Fill the free slots."""
+    return fill(spec, state, *state.slots(), rng)
+
+
+def fill(spec: StudySpec, state: StudyState, again: Sequence[Emission], fresh: int, rng: np.random.Generator) -> Answer:
+    """First what nothing came of, then what the user wants run anew, then the sampler's ideas.
+
+    Args:
+        again: Trials to emit again.
+        fresh: How many new ones.
+    """
     actions = [Action(emission.proposal, "again") for emission in again]
     number = state.next_number
     retried = [dict(params) for params in state.to_retry[:fresh]]

@@ -14,7 +14,7 @@ from typing import Any
 
 from hpo_workflow.objective import is_better, loss_of, reached
 from hpo_workflow.samplers.history import History, Observation
-from hpo_workflow.spec import StudySpec
+from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.trial import Params, Proposal, Trial, TrialState
 
 LOST_IN_A_ROW = 20
@@ -234,18 +234,30 @@ class StudyState:
         """Numbers of outcomes that no batch has taken into account."""
         return sorted(set(self.finished) - self.seen)
 
-    def history(self) -> History:
-        """What a sampler is told: losses, failures as failures, everything else as pending."""
-        observations = []
+    @property
+    def pending(self) -> list[int]:
+        """Numbers of trials without an outcome that counts, running or waiting to be emitted again."""
+        return sorted(self._open)
+
+    def losses(self) -> dict[int, float | None]:
+        """The loss of each trial that a sampler is told of, None where it failed; cancelled ones are not told."""
+        losses: dict[int, float | None] = {}
         for number in sorted(self.finished):
             trial = self.finished[number]
-            if trial.state is TrialState.CANCELLED:
-                continue
-            loss = None
             if trial.state is TrialState.COMPLETE and trial.value is not None:
-                loss = loss_of(trial.value, self.spec.objective.direction)
-            observations.append(Observation(dict(trial.params), loss))
-        pending = (dict(self.emissions[number].proposal.params) for number in sorted(self._open))
+                losses[number] = loss_of(trial.value, self.spec.objective.direction)
+            elif trial.state is not TrialState.CANCELLED:
+                losses[number] = None
+        return losses
+
+    def told(self) -> str:
+        """A digest of what a sampler is told: which trials, their losses, what is pending."""
+        return digest_of(list(self.losses().items()), self.pending)
+
+    def history(self) -> History:
+        """What a sampler is told: losses, failures as failures, everything else as pending."""
+        observations = (Observation(dict(self.finished[n].params), loss) for n, loss in self.losses().items())
+        pending = (dict(self.emissions[number].proposal.params) for number in self.pending)
         return History(tuple(observations), tuple(pending))
 
     # ---- whether it goes on -----------------------------------------------------------------------------

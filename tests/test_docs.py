@@ -40,6 +40,9 @@ RUN_BY = {
     "r": "tests/test_examples.py",
     "torch": "tests/test_examples.py",
     "module": "tests/workflow/test_modules.py",
+    "module-snakefile": "tests/workflow/test_modules.py",
+    "module-final": "tests/workflow/test_modules.py",
+    "module-example": "tests/workflow/test_modules.py",
     "benchmarks": "tests/benchmarks/test_document.py",
     "digits-script": "tests/test_docs.py",
 }

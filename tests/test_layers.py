@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hpo_workflow"
 
 LEVELS = (
-    {"call_options", "errors", "shipped", "graceful_stop"},
+    {"call_options", "errors", "shipped", "graceful_stop", "versions"},
     {"trial", "objective"},
     {"space", "metrics"},
     {"surrogates", "acquisition"},
@@ -31,7 +31,7 @@ LEVELS = (
     {"propose", "analysis"},
     {"store"},
     {"runner", "parse", "study_file"},
-    {"workflow"},
+    {"workflow", "replay"},
     {"cli"},
     {"__main__"},
 )

@@ -28,6 +28,7 @@ VERBS = {
     "best": "The best trial: value, parameters, command.",
     "trials": "All trials with their parameters and values.",
     "metrics": "What is read from a log, line by line.",
+    "replay": "Whether the proposals follow from the ledger.",
 }
 """Verb -> what it does. The module of the same name in this folder defines `command`."""
 

@@ -7,18 +7,17 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
 from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
-from hpo_workflow.spec import StudySpec
+from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.cache import ResultCache
 from hpo_workflow.store.session import read_session, session_seconds
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.template import render_trial
+from hpo_workflow.versions import versions
 
 OPTIONS = {
     "root": (str, REQUIRED, "the study's folder"),
@@ -73,19 +72,26 @@ def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch:
     spec = state.spec
     session = read_session(folder.paths) or {"token": ""}
     earlier = (float(record["elapsed_s"]) for record in folder.batches() if record["session"] != session["token"])
+    losses = state.losses()
     return {
         "schema": 1,
         "batch": batch,
         "study": spec.study,
+        "plan": digest_of(plan),
+        "decisions": len(folder.decisions()),
         "identity": plan["identity"],
         "limits": plan["limits_digest"],
         "answer": answer.kind,
         "reason": answer.reason,
         "new": state.new,
+        "losses": [losses.get(number) for number in state.new],
+        "pending": state.pending,
+        "told": state.told(),
+        "asked": state.slots()[1],
         "session": session["token"],
         "elapsed_s": round(max(earlier, default=0.0) + session_seconds(folder.paths), 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sampler": {**spec.sampler, "numpy": np.__version__, "version": plan["version"]},
+        "sampler": {**spec.sampler, **versions()},
         "trials": [_trial(spec, plan["identity"], action) for action in answer.actions],
     }
 
