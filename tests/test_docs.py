@@ -131,7 +131,7 @@ def test_the_snakemake_call_of_the_readme_runs_a_study_too(clone):
 
 @pytest.mark.need("sklearn")
 def test_the_commands_of_the_readme_that_read_results_print_them(digits):
-    status, best, as_json, trials, metrics = block(README, "results").commands
+    status, best, as_json, trials, metrics, report = block(README, "results").commands
     value = json.loads((digits.folder / "results/digits/best.json").read_text())["value"]
     assert json.loads(digits.run(as_json).stdout)["value"] == value
     assert f"{value:g}" in digits.run(best).stdout
@@ -139,6 +139,8 @@ def test_the_commands_of_the_readme_that_read_results_print_them(digits):
     rows = list(csv.DictReader(io.StringIO(digits.run(trials).stdout)))
     assert [row["number"] for row in rows] == ["0", "1", "2"]
     assert "accuracy" in digits.run(metrics).stdout
+    digits.run(report)
+    assert f"{value:g}" in (digits.folder / "results/digits/report.html").read_text()
 
 
 def test_the_study_that_hpo_init_writes_runs_as_the_readme_says(clone):

@@ -29,6 +29,7 @@ LEVELS = (
     {"spec", "optimizer"},
     {"template", "study_state"},
     {"propose", "analysis"},
+    {"report"},
     {"store"},
     {"runner", "parse", "study_file"},
     {"workflow", "replay"},

@@ -29,6 +29,7 @@ VERBS = {
     "trials": "All trials with their parameters and values.",
     "metrics": "What is read from a log, line by line.",
     "replay": "Whether the proposals follow from the ledger.",
+    "report": "A study as one HTML page.",
 }
 """Verb -> what it does. The module of the same name in this folder defines `command`."""
 

@@ -130,3 +130,8 @@ class StudyPaths:
     def best(self) -> str:
         """The result: best value, parameters and command; written when the study has ended."""
         return self._join("best.json")
+
+    @property
+    def report(self) -> str:
+        """The study as a page, written by `hpo report`."""
+        return self._join("report.html")

@@ -1,0 +1,101 @@
+"""What a study's trials show, as plain values for tables and charts.
+
+Pure: numbers and records go in, numbers come out. A *point* is `(step, value)` of one metric of one trial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hpo_workflow.objective import is_better, loss_of
+from hpo_workflow.study_state import StudyState
+from hpo_workflow.trial import TrialState
+
+Point = tuple[float, float]
+
+
+def best_so_far(values: Iterable[tuple[int, float]], direction: str) -> list[tuple[int, float]]:
+    """The trials that were better than all before them, with their values, in the order of `values`."""
+    improvements: list[tuple[int, float]] = []
+    for number, value in values:
+        if math.isfinite(value) and (not improvements or is_better(value, improvements[-1][1], direction)):
+            improvements.append((number, value))
+    return improvements
+
+
+def some_of(values: Mapping[int, float | None], cap: int, direction: str) -> list[int]:
+    """At most `cap` of the trials in `values`: a third of them the best, the rest evenly spread; ascending.
+
+    Args:
+        values: Value of each trial by its number, None where it has none.
+    """
+    numbers = sorted(values)
+    if len(numbers) <= cap:
+        return numbers
+
+    def by_loss(number: int) -> tuple[bool, float, int]:
+        value = values[number]
+        return (True, 0.0, number) if value is None else (False, loss_of(value, direction), number)
+
+    chosen = set(sorted(numbers, key=by_loss)[: cap // 3])
+    rest = [number for number in numbers if number not in chosen]
+    wanted = cap - len(chosen)
+    chosen.update(rest[i * len(rest) // wanted] for i in range(wanted))
+    return sorted(chosen)
+
+
+def thinned(points: Sequence[Point], cap: int) -> list[Point]:
+    """At most `cap` of the points (4 or more), in their order: both ends, and of each stretch the lowest and highest.
+
+    What is not finite gives way to what is.
+    """
+    if len(points) <= cap:
+        return list(points)
+    kept = {0, len(points) - 1}
+    n_stretches = (cap - 2) // 2
+    for i in range(n_stretches):
+        stretch = range(i * len(points) // n_stretches, (i + 1) * len(points) // n_stretches)
+        finite = [index for index in stretch if math.isfinite(points[index][1])]
+        if finite:
+            kept.add(min(finite, key=lambda index: points[index][1]))
+            kept.add(max(finite, key=lambda index: points[index][1]))
+    return [points[index] for index in sorted(kept)]
+
+
+def failures_by_reason(state: StudyState) -> dict[str, list[int]]:
+    """Numbers of the failed trials, ascending, by reason; the commonest reason first."""
+    numbers: dict[str, list[int]] = {reason: [] for reason in state.failures}
+    for number in sorted(state.finished):
+        trial = state.finished[number]
+        if trial.state is TrialState.FAILED:
+            numbers[trial.reason or "unknown"].append(number)
+    return numbers
+
+
+def gpu_hours(results: Iterable[Mapping[str, Any]]) -> float | None:
+    """GPU-hours of all attempts of the trials whose result records these are, cached ones left out.
+
+    None where no trial had a GPU.
+    """
+    seconds, any_gpu = 0.0, False
+    for result in results:
+        gpus = result.get("gpus") or 0
+        if result.get("cached") or not gpus:
+            continue
+        any_gpu = True
+        attempts = result.get("attempts") or [result]
+        seconds += gpus * sum(float(attempt.get("seconds") or 0.0) for attempt in attempts)
+    return seconds / 3600 if any_gpu else None
+
+
+def busy_s(spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds during which at least one of the spans (begin, end; in seconds) was going on."""
+    total, until = 0.0, None
+    for begin, end in sorted(spans):
+        start = begin if until is None else max(begin, until)
+        if end > start:
+            total += end - start
+            until = end
+    return total

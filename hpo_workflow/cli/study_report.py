@@ -1,0 +1,395 @@
+"""What a study's report shows, gathered from its records, and the page written from it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hpo_workflow.analysis import Point, busy_s, failures_by_reason, gpu_hours, some_of
+from hpo_workflow.cli.outcome import log_path, log_tail
+from hpo_workflow.cli.status import status
+from hpo_workflow.cli.study_argument import OpenStudy
+from hpo_workflow.cli.terminal import duration, number, plural
+from hpo_workflow.cli.trials import trial_rows
+from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.metrics import Extraction
+from hpo_workflow.parse import read_output, summarise
+from hpo_workflow.report.content import Best, Content, Example, Failures, Row
+from hpo_workflow.spec import StudySpec
+from hpo_workflow.store.atomic import read_json, replace
+from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.study_state import StudyState
+
+EXAMPLES_OF_A_REASON = 3
+LARGEST_LOG = 8 * 1024 * 1024
+"""Bytes; a larger log is not read again for its learning curves."""
+
+MOST_LOGS = 60
+"""So many logs are read again, where the metric settings have changed since the trials ran."""
+
+LARGEST_STUDY_FILE = 256 * 1024
+"""Bytes of the study file that the page shows."""
+
+VERSIONS = ("hpo-workflow", "snakemake", "numpy", "scipy")
+
+
+class Snapshot(StudyFolder):
+    """A study's folder at one moment, read as far as it can be read.
+
+    What parse has not written yet, or what is damaged of it, is made from the trial's result.
+
+    Attributes:
+        problems: What cannot be read; sentences.
+    """
+
+    def __init__(self, root: str, plan: Mapping[str, Any]) -> None:
+        super().__init__(root)
+        self.problems: list[str] = []
+        self._plan = plan
+        self._results: dict[int, dict[str, Any] | None] = {}
+        self._batches: list[dict[str, Any]] | None = None
+
+    def batches(self) -> list[dict[str, Any]]:
+        if self._batches is None:
+            self._batches = super().batches()
+        return self._batches
+
+    def result(self, number: int) -> dict[str, Any] | None:
+        if number not in self._results:
+            try:
+                record = super().result(number)
+                damaged = record is not None and not isinstance(record, dict)
+            except (StudyFolderError, OSError):
+                damaged = True
+            if damaged:
+                self.problems.append(f"{self.paths.result_record(number)} cannot be read: it is damaged.")
+            self._results[number] = None if damaged else record
+        return self._results[number]
+
+    def outcome(self, metrics_digest: str, number: int, batch: int) -> dict[str, Any] | None:
+        try:
+            metric = super().outcome(metrics_digest, number, batch)
+        except (StudyFolderError, OSError):
+            metric = None
+        if isinstance(metric, dict) and "state" in metric:
+            return metric
+        result = self.result(number)
+        if result is None:
+            return None
+        try:
+            return summarise(result, self.extraction(result), self._plan["spec"]["objective"], batch)
+        except (AttributeError, KeyError, TypeError, ValueError, OSError):
+            self.problems.append(f"{self.paths.result_record(number)} cannot be understood: it is damaged.")
+            return None
+
+    def extraction(self, result: Mapping[str, Any]) -> Extraction:
+        """The metrics of a trial under the present settings: from its result, or from its log where they changed."""
+        if result["metrics"].get("digest") == self._plan["metrics_digest"]:
+            return Extraction.from_json(result["metrics"])
+        spec = self._plan["spec"]
+        return read_output(self.paths, result, spec["metrics"], spec["objective"])
+
+
+def write_report(folder: StudyFolder, out: str, plan: Mapping[str, Any] | None = None, *, argument: str = "") -> int:
+    """Write the report of a study that has run to `out`, in one step; gives its size in bytes.
+
+    Args:
+        folder: The study's folder.
+        out: The page.
+        plan: The plan in force; None for the one that was used last.
+        argument: What the user calls the study; shown in commands.
+
+    Raises:
+        StudyFolderError: There is no plan, or a record that everything rests on is damaged.
+    """
+    from hpo_workflow.report.page import render  # jinja2 is not waited for by those who write no report
+
+    plan = plan if plan is not None else folder.current_plan()
+    if plan is None:
+        raise StudyFolderError(folder.paths.current_plan, "no study has run in this folder.")
+    text = render(gather(Snapshot(folder.root, plan), plan, argument or folder.root))
+    replace(out, text)
+    return len(text.encode())
+
+
+def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:
+    """All that the page shows."""
+    spec = StudySpec.from_json(plan["spec"])
+    state = folder.state(plan, spec)
+    standing = status(OpenStudy(argument, folder, dict(plan), spec, has_run=True), state)
+    results = [found for found in map(folder.result, state.finished) if found is not None]
+    best = standing["best"]
+    curves, curve_notes = _curves(folder, state, standing["running"])
+    return Content(
+        study=spec.study,
+        description=spec.description,
+        state=standing["state"],
+        sentence=_sentence(standing),
+        metric=spec.objective.metric,
+        direction=spec.objective.direction,
+        target=spec.objective.target,
+        figures=_figures(state, standing, results),
+        parameters=spec.search_space.parameters,
+        rows=_rows(folder, state),
+        best=None if best is None else Best(best["trial"], best["value"], best["params"], best["command"]),
+        step=spec.metrics.step or "values printed",
+        curves=curves,
+        curve_notes=curve_notes,
+        failures=_failures(folder, state),
+        warnings=_warnings(folder, state, standing),
+        facts=_facts(folder, plan, spec, state, results),
+        inputs=_inputs(folder, plan["identity"]),
+        study_file=_study_file(folder),
+        written=_written(),
+    )
+
+
+def _sentence(standing: Mapping[str, Any]) -> str:
+    session, ending = standing["session"], standing["ending"]
+    if standing["state"] == "running" and session is not None:
+        return f"since {session['since']} (process {session['pid']} on {session['host']})"
+    return "" if ending is None else str(ending["sentence"])
+
+
+def _figures(
+    state: StudyState, standing: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str, str]]:
+    objective, budget = state.spec.objective, state.spec.budget.trials
+    best = state.incumbent
+    figures = []
+    goal = "" if objective.target is None else f", target {number(objective.target)}"
+    if best is None:
+        figures.append((f"best {objective.metric}", "none yet", objective.direction + goal))
+    else:
+        figures.append(
+            (f"best {objective.metric}", number(best.value), f"trial {best.number}, {objective.direction}{goal}")
+        )
+    counts = [f"{count} {name}" for name, count in standing["n_trials"].items()]
+    if state.n_cached:
+        counts.append(f"{state.n_cached} from the cache")
+    done = f"{state.n_counted} of {budget}" if budget is not None else str(state.n_counted)
+    figures.append(("trials done", done, ", ".join(counts)))
+    hours = gpu_hours(results)
+    if hours is not None:
+        figures.append(("GPU-hours", f"{hours:.3g}", "all attempts"))
+    spans = _spans(results)
+    if spans:
+        figures.append(
+            (
+                "wall time",
+                duration(busy_s((begun.timestamp(), ended.timestamp()) for begun, ended in spans)),
+                "while trials ran",
+            )
+        )
+    if standing["trial_seconds"]:
+        figures.append(("time of trials", duration(standing["trial_seconds"]), "all added up"))
+    return figures
+
+
+def _spans(results: Iterable[Mapping[str, Any]]) -> list[tuple[datetime, datetime]]:
+    """When the trials ran that were not known already."""
+    spans = []
+    for result in results:
+        begun, ended = _moment(result.get("started")), _moment(result.get("ended"))
+        if begun is not None and ended is not None and not result.get("cached"):
+            spans.append((begun, ended))
+    return spans
+
+
+def _moment(text: object) -> datetime | None:
+    """A time of a record (ISO 8601 with its zone), or None where it is none."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
+def _rows(folder: StudyFolder, state: StudyState) -> list[Row]:
+    cached = {trial.number for trial in state.finished.values() if trial.cached}
+    return [
+        Row(
+            number=row["number"],
+            state=row["state"],
+            value=row["value"],
+            params=row["params"],
+            metrics=row["metrics"],
+            reason=row["reason"],
+            seconds=row["seconds"],
+            cached=row["number"] in cached,
+        )
+        for row in trial_rows(folder, state)
+    ]
+
+
+def _warnings(folder: Snapshot, state: StudyState, standing: Mapping[str, Any]) -> list[str]:
+    lines = [f"trial {first}: {warning}" for warning, first in state.warnings.items()]
+    why = {
+        "other_identity": "of another version of the command, environment or inputs",
+        "outside_the_space": "outside the present space",
+        "set_aside": "set aside to be run anew",
+    }
+    lines += [
+        f"Not counted: {plural(standing['not_counted'][key], 'trial')} {text}."
+        for key, text in why.items()
+        if standing["not_counted"][key]
+    ]
+    shown = folder.problems[:5]
+    if len(folder.problems) > len(shown):
+        shown.append(f"and {len(folder.problems) - len(shown)} more records cannot be read")
+    return lines + shown
+
+
+# ---- learning curves ---------------------------------------------------------------------------------------
+def _curves(
+    folder: Snapshot, state: StudyState, running: Iterable[int]
+) -> tuple[dict[str, dict[int, list[Point]]], list[str]]:
+    """The points of each metric by trial, the objective first, and what is left out."""
+    digest = state.spec.metrics_digest
+    stale: dict[int, float | None] = {}
+    curves: dict[str, dict[int, list[Point]]] = {state.spec.objective.metric: {}}
+    too_large = 0
+
+    def add(trial: int, extraction: Extraction) -> None:
+        for name, points in extraction.points.items():
+            curves.setdefault(name, {})[trial] = points
+
+    for trial in state.finished:
+        result = folder.result(trial)
+        if result is None or not isinstance(result.get("metrics"), dict):
+            continue
+        if result["metrics"].get("digest") == digest:
+            try:
+                add(trial, Extraction.from_json(result["metrics"]))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                folder.problems.append(f"trial {trial}: the metrics in its result cannot be understood.")
+        elif result.get("log"):
+            stale[trial] = state.finished[trial].value
+    again = some_of(stale, MOST_LOGS, state.spec.objective.direction)
+    for trial in again:
+        result = folder.result(trial)
+        assert result is not None
+        too_large += not _read_again(folder, result, add)
+    for trial in running:
+        path = log_path(folder, trial)
+        too_large += not _read_again(
+            folder, {"number": trial, "log": os.path.relpath(path, folder.root), "metrics": {}}, add
+        )
+    notes = []
+    if len(again) < len(stale):
+        notes.append(f"The metric settings have changed since; of {len(stale)} logs {len(again)} were read again.")
+    if too_large:
+        notes.append(f"{plural(too_large, 'log')} above {LARGEST_LOG >> 20} MB or not readable left out.")
+    found = {name: dict(sorted(trials.items())) for name, trials in curves.items() if trials}
+    if found and not any(len(points) > 1 for trials in found.values() for points in trials.values()):
+        notes.append("Each trial printed its metrics once, so there is no course to draw.")
+    return found, notes
+
+
+def _read_again(folder: Snapshot, result: Mapping[str, Any], add: Any) -> bool:
+    """Read a log; False where it is too large."""
+    try:
+        if os.path.getsize(os.path.join(folder.root, result["log"])) > LARGEST_LOG:
+            return False
+        add(result["number"], folder.extraction(result))
+    except FileNotFoundError:
+        return True  # deleted: there is nothing to draw
+    except OSError:
+        return False
+    return True
+
+
+# ---- failures ----------------------------------------------------------------------------------------------
+def _failures(folder: StudyFolder, state: StudyState) -> list[Failures]:
+    groups = []
+    for reason, numbers in failures_by_reason(state).items():
+        examples = []
+        for trial in numbers[: -EXAMPLES_OF_A_REASON - 1 : -1]:  # the last ones: earlier faults may be mended
+            path = log_path(folder, trial)
+            examples.append(Example(trial, state.finished[trial].detail, path, log_tail(path)))
+        groups.append(Failures(reason, numbers, examples))
+    return groups
+
+
+# ---- provenance --------------------------------------------------------------------------------------------
+def _facts(
+    folder: Snapshot,
+    plan: Mapping[str, Any],
+    spec: StudySpec,
+    state: StudyState,
+    results: Sequence[Mapping[str, Any]],
+) -> list[tuple[str, list[str]]]:
+    batches = folder.batches()
+    samplers = [record["sampler"] for record in batches if isinstance(record.get("sampler"), dict)]
+    spans = _spans(results)
+    origins = Counter(emission.origin for emission in state.emissions.values())
+    hosts = Counter(str(result.get("host")) for result in results if result.get("host") and not result.get("cached"))
+    study_file = str(plan.get("study_file") or "")
+    facts = [
+        ("run it again", [f"hpo run {shlex.quote(study_file)}"] if study_file else []),
+        ("folder", [os.path.abspath(folder.root)]),
+        ("identity", [f"{plan['identity']} (command, environment, templates and inputs)"]),
+        ("sampler", [_named(spec.sampler) + f", seed {spec.seed}"]),
+        ("proposals", [", ".join(f"{count} from {origin}" for origin, count in origins.most_common())]),
+        ("batches", [f"{len(batches)}, refilled: {spec.refill}, {spec.budget.parallel} trials at a time"]),
+        ("proposed with", _distinct(_versions_of(sampler) for sampler in samplers)),
+        ("begun", [min(spans)[0].isoformat(sep=" ")] if spans else []),
+        ("last result", [max(end for _, end in spans).isoformat(sep=" ")] if spans else []),
+        ("hosts", [", ".join(f"{host} ({plural(count, 'trial')})" for host, count in hosts.most_common(20))]),
+        ("resources", [_named(spec.resources)] if spec.resources else []),
+    ]
+    return [(what, lines) for what, lines in facts if any(lines)]
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    if set(values) == {"name"}:
+        return str(values["name"])
+    return ", ".join(f"{key}: {value}" for key, value in values.items())
+
+
+def _versions_of(sampler: Mapping[str, Any]) -> str:
+    names = {"version": "hpo-workflow", "python": "Python", "numpy": "numpy", "scipy": "scipy", "machine": "machine"}
+    return ", ".join(f"{name} {sampler[key]}" for key, name in names.items() if key in sampler)
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if text]
+
+
+def _inputs(folder: StudyFolder, identity: str) -> dict[str, str]:
+    """Digests of the input files, as far as they can be read."""
+    try:
+        record = read_json(folder.paths.identity(identity))
+    except (OSError, ValueError):
+        return {}
+    inputs = record.get("inputs") if isinstance(record, dict) else None
+    return {str(path): str(digest) for path, digest in inputs.items()} if isinstance(inputs, dict) else {}
+
+
+def _study_file(folder: StudyFolder) -> str:
+    try:
+        with open(folder.paths.study_file, encoding="utf-8", errors="replace") as file:
+            text = file.read(LARGEST_STUDY_FILE + 1)
+    except OSError:
+        return ""
+    return text if len(text) <= LARGEST_STUDY_FILE else f"{text[:LARGEST_STUDY_FILE]}\n... (cut)"
+
+
+def _written() -> str:
+    """When this page was written, and by what."""
+    from importlib import metadata
+
+    versions = []
+    for name in VERSIONS:
+        try:
+            versions.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    return f"Written {now} with Python {platform.python_version()}, {', '.join(versions)}."

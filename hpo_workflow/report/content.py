@@ -1,0 +1,111 @@
+"""What a report shows, as values: filled from a study's records, turned into a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo_workflow.analysis import Point
+from hpo_workflow.space import Parameter
+from hpo_workflow.trial import Value
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trial in the table and in the charts.
+
+    Args:
+        number: The trial.
+        state: Its state's name.
+        value: The objective, None where it has none.
+        params: Values of all its parameters, also constant and derived ones.
+        metrics: The last value of each of its metrics.
+        reason: Why it failed or was cancelled.
+        seconds: How long its last attempt ran.
+        cached: Its result was known already.
+    """
+
+    number: int
+    state: str
+    value: float | None
+    params: Mapping[str, Value]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    seconds: float | None = None
+    cached: bool = False
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial: its parameters as the program got them, and the command that uses them."""
+
+    number: int
+    value: float
+    params: Mapping[str, Any]
+    command: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A trial that failed: why, and the end of its log, which is at `log`."""
+
+    number: int
+    detail: str
+    log: str
+    tail: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Trials that failed for one reason, with examples."""
+
+    reason: str
+    numbers: Sequence[int]
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A report.
+
+    Args:
+        study, description: As in the study file.
+        state: `running | stopped | ended | failed`.
+        sentence: Who runs it, or why it ended.
+        metric, direction, target: The objective.
+        figures: The most important numbers: what they are, the number, a remark.
+        parameters: What is sampled.
+        rows: All trials, by number.
+        best: The best trial, None while none is complete.
+        step: What counts the steps of a learning curve.
+        curves: Points of each metric of each trial that has some, by metric and number; the objective first.
+        curve_notes: What was left out of them.
+        failures: Failed trials by reason, the commonest first.
+        warnings: What is doubtful about how outputs were read, or could not be read; sentences.
+        facts: Where it all comes from: what it is, and the lines to show.
+        inputs: Digest of each input file.
+        study_file: The study file's text.
+        written: When and by what the page was written.
+    """
+
+    study: str
+    description: str
+    state: str
+    sentence: str
+    metric: str
+    direction: str
+    target: float | None
+    figures: Sequence[tuple[str, str, str]]
+    parameters: Sequence[Parameter]
+    rows: Sequence[Row]
+    best: Best | None = None
+    step: str = "step"
+    curves: Mapping[str, Mapping[int, Sequence[Point]]] = field(default_factory=dict)
+    curve_notes: Sequence[str] = ()
+    failures: Sequence[Failures] = ()
+    warnings: Sequence[str] = ()
+    facts: Sequence[tuple[str, Sequence[str]]] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    study_file: str = ""
+    written: str = ""

@@ -1,0 +1,294 @@
+"""A report as one HTML page that needs nothing else: no network, no other file, no data that is code.
+
+What comes from a study (names, values, logs) is text only: the template escapes it, controls and marks that turn the
+direction of writing are made visible before, and no address or script is made of it. The page's policy
+(Content-Security-Policy) allows its own style sheet and script by their digests and forbids everything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from hpo_workflow.analysis import best_so_far, some_of, thinned
+from hpo_workflow.metrics import printable
+from hpo_workflow.report import chart
+from hpo_workflow.report.axis import Axis, choice_text, number_axis, parameter_axis, value_axis
+from hpo_workflow.report.chart import Dot, Line
+from hpo_workflow.report.content import Content, Row
+from hpo_workflow.space import Categorical, Parameter
+from hpo_workflow.trial import Value
+
+LONGEST_LINE = 4000
+"""Characters of one line of a text that are shown."""
+
+LONGEST_CELL = 60
+"""Characters of one cell of the table."""
+
+MOST_DOTS = 60_000
+"""Dots in the scatter plots of all parameters together; a browser draws them without effort."""
+
+FEWEST_DOTS = 500
+"""Dots in each of them at least."""
+
+MOST_CURVES = 60
+POINTS_OF_A_CURVE = 200
+MOST_METRICS = 8
+OPEN_PLOTS = 24
+"""So many scatter plots are open when the page is; the rest can be unfolded."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table of trials.
+
+    Args:
+        kind: `n` sorts as numbers, `s` as text.
+        first: How the first click sorts it.
+    """
+
+    name: str
+    kind: str
+    first: str = "ascending"
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """The learning curves of one metric."""
+
+    metric: str
+    svg: Markup
+    note: str
+
+
+def render(content: Content) -> str:
+    """The page."""
+    style, script = _part("page.css"), _part("page.js")
+    columns, cells = _table(content)
+    progress, progress_note = _progress(content)
+    plots, plot_note = _plots(content)
+    states = {state: sum(row.state == state for row in content.rows) for state in dict.fromkeys(_states(content))}
+    return (
+        _environment()
+        .from_string(_part("page.html"))
+        .render(
+            content=content,
+            style=Markup(style),
+            script=Markup(script),
+            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+            "base-uri 'none'; form-action 'none'",
+            progress=progress,
+            progress_note=progress_note,
+            plots=plots,
+            open_plots=OPEN_PLOTS,
+            plot_note=plot_note,
+            curves=_curves(content),
+            columns=columns,
+            cells=cells,
+            states=states,
+            n_shades=chart.N_SHADES,
+            exact=exact,
+            params_json=None if content.best is None else json.dumps(content.best.params),
+            value_text=value_text,
+            param_text=param_text,
+        )
+    )
+
+
+def _part(name: str) -> str:
+    return (resources.files("hpo_workflow.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(autoescape=True, finalize=shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def shown(value: Any) -> Any:
+    """What the template puts in: text without anything that could steer its display, no line of it very long."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    if len(value) <= LONGEST_LINE and value.isprintable():
+        return value
+    return "\n".join(printable(line, LONGEST_LINE) for line in value.split("\n"))
+
+
+def exact(value: Any) -> Markup:
+    """A value as JSON for the page's script, to be copied: every character of it, in ASCII."""
+    return escape(json.dumps(value))
+
+
+def value_text(value: float | None) -> str:
+    """A value of a metric, short."""
+    return "" if value is None else f"{value:.6g}"
+
+
+def param_text(value: Any) -> str:
+    """A parameter's value in full, as it is written in a study file."""
+    return choice_text(value) if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+
+
+# ---- charts ------------------------------------------------------------------------------------------------
+def _states(content: Content) -> list[str]:
+    return [row.state for row in content.rows]
+
+
+def _order(content: Content) -> dict[int, float]:
+    """Place of each trial among all, from 0 to 1."""
+    last = max(1, len(content.rows) - 1)
+    return {row.number: index / last for index, row in enumerate(content.rows)}
+
+
+def _judged(content: Content) -> list[Row]:
+    """The trials that a chart can show: with a value, or failed."""
+    return [row for row in content.rows if row.value is not None or row.state == "failed"]
+
+
+def _progress(content: Content) -> tuple[Markup | None, str]:
+    """The values in the order of the trials, and what is left out."""
+    rows = _judged(content)
+    values = [(row.number, row.value) for row in rows if row.value is not None]
+    if not values:
+        return None, ""
+    complete = [(row.number, row.value) for row in rows if row.value is not None and row.state == "complete"]
+    y = value_axis(content.metric, [value for _, value in values], content.direction, content.target)
+    x = number_axis("trial", rows[0].number, rows[-1].number, whole=True)
+    dots = [Dot(row.number, row.number, row.value) for row in rows]
+    notes = []
+    if y.cut:
+        notes.append(_beyond(y, [value for _, value in values]))
+    if content.target is not None and not y.holds(content.target):
+        notes.append(f"The target, {value_text(content.target)}, lies off the axis.")
+    return Markup(chart.progress(x, y, dots, best_so_far(complete, content.direction), content.target)), " ".join(notes)
+
+
+def _beyond(y: Axis, values: Iterable[float]) -> str:
+    count = sum(not y.holds(value) for value in values)
+    if count == 1:
+        return "1 value is far off and drawn as a square at the edge."
+    return f"{count} values are far off and drawn as squares at the edge."
+
+
+def _plots(content: Content) -> tuple[list[Markup], str]:
+    """A scatter plot for each parameter, and what is left out of them."""
+    rows = _judged(content)
+    values = [row.value for row in rows if row.value is not None]
+    if not values or not content.parameters:
+        return [], ""
+    y = value_axis(content.metric, values, content.direction)
+    notes = []
+    if y.cut:
+        notes.append(_beyond(y, values))
+    cap = max(FEWEST_DOTS, MOST_DOTS // len(content.parameters))
+    if len(rows) > cap:
+        kept = set(some_of({row.number: row.value for row in rows}, cap, content.direction))
+        notes.append(f"Of {len(rows)} trials {cap} are drawn: the {cap // 3} best, and others evenly spread.")
+        rows = [row for row in rows if row.number in kept]
+    order = _order(content)
+    best = None if content.best is None else content.best.number
+    plots = []
+    for parameter in content.parameters:
+        dots = [
+            Dot(row.number, row.params[parameter.name], row.value, order[row.number])
+            for row in rows
+            if _shows(parameter, row.params.get(parameter.name))
+        ]
+        if any(dot.value is not None for dot in dots):
+            plots.append(Markup(chart.scatter(parameter_axis(parameter), y, dots, best)))
+    return plots, " ".join(notes)
+
+
+def _shows(parameter: Parameter, value: Value | None) -> bool:
+    """Whether a value has a place on the parameter's axis; what is inactive has none."""
+    return value is not None and parameter.contains(value)
+
+
+def _curves(content: Content) -> list[_Curves]:
+    values = {row.number: row.value for row in content.rows}
+    failed = {row.number for row in content.rows if row.state == "failed"}
+    order = _order(content)
+    best = None if content.best is None else content.best.number
+    found = []
+    drawn = [metric for metric, trials in content.curves.items() if any(len(points) > 1 for points in trials.values())]
+    for metric in drawn[:MOST_METRICS]:
+        trials = content.curves[metric]
+        chosen = some_of({number: values.get(number) for number in trials}, MOST_CURVES, content.direction)
+        lines = []
+        for number in chosen:
+            kind = "best" if number == best else "failed" if number in failed else ""
+            lines.append(Line(number, thinned(trials[number], POINTS_OF_A_CURVE), order.get(number, 0.0), kind))
+        notes = []
+        if len(chosen) < len(trials):
+            notes.append(
+                f"{len(chosen)} of {len(trials)} trials: the {MOST_CURVES // 3} best, and others evenly spread."
+            )
+        direction = content.direction if metric == content.metric else ""
+        found.append(_Curves(metric, *_curve_chart(content.step, metric, direction, lines, notes)))
+    if len(drawn) > MOST_METRICS:
+        left_out = ", ".join(drawn[MOST_METRICS : MOST_METRICS + 8])
+        found[0] = _Curves(found[0].metric, found[0].svg, f"{found[0].note} Not drawn: {left_out}.".strip())
+    return found
+
+
+def _curve_chart(step: str, metric: str, direction: str, lines: Sequence[Line], notes: list[str]) -> tuple[Markup, str]:
+    steps = [point[0] for line in lines for point in line.points if abs(point[0]) < float("inf")]
+    values = [point[1] for line in lines for point in line.points]
+    y = value_axis(metric, values, direction)
+    if y.cut:
+        notes.append("Values far off are drawn at the edge.")
+    low, high = (min(steps), max(steps)) if steps else (0.0, 1.0)
+    x = number_axis(step, low, high, whole=all(value == int(value) for value in steps))
+    return Markup(chart.curves(x, y, lines)), " ".join(notes)
+
+
+# ---- the table ---------------------------------------------------------------------------------------------
+def _table(content: Content) -> tuple[list[_Column], list[tuple[Row, list[str]]]]:
+    """The columns, and for each trial its cells from the third on (number and state are the template's)."""
+    rows = content.rows
+    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics if name != content.metric))[:MOST_METRICS]
+    best_first = "descending" if content.direction == "maximize" else "ascending"
+    columns = [
+        _Column("trial", "n"),
+        _Column("state", "s"),
+        _Column(content.metric, "n", best_first),
+        _Column("seconds", "n"),
+        *(_Column(parameter.name, _kind(parameter)) for parameter in content.parameters),
+        *(_Column(name, "n") for name in metrics),
+    ]
+    names = [parameter.name for parameter in content.parameters]
+    cells = []
+    for row in rows:
+        params: Mapping[str, Value | None] = row.params
+        line = [value_text(row.seconds)]
+        line += [_cell(params.get(name)) for name in names]
+        line += [value_text(row.metrics.get(name)) for name in metrics]
+        cells.append((row, line))
+    return columns, cells
+
+
+def _kind(parameter: Parameter) -> str:
+    if not isinstance(parameter, Categorical):
+        return "n"
+    return "n" if all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in parameter.choices) else "s"
+
+
+def _cell(value: Value | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return value_text(value)
+    text = choice_text(value)
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"

@@ -1,0 +1,349 @@
+"""`hpo report`: what is gathered from a study's folder, whatever state that is in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_workflow.cli.study_argument import open_study
+from hpo_workflow.cli.study_report import LARGEST_LOG, Snapshot, gather, write_report
+from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.report.content import Content
+from hpo_workflow.store.atomic import publish
+from hpo_workflow.store.plan import Plan
+from hpo_workflow.store.session import Session
+from hpo_workflow.store.study_folder import StudyFolder
+from tests.cli.conftest import Hpo
+from tests.cli.studies import emit, end, finished_study, write_study
+
+PAGE = Path("results/s/report.html")
+
+
+def run_for_real(folder: StudyFolder, plan: Plan, number: int, values: list[float | str], **changes: Any) -> None:
+    """Let a trial end with the result that a runner writes; nothing has parsed it."""
+    log = Path(folder.paths.log(number, 1))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(f"loss={value}\n" for value in values))
+    batch, trial = next((r["batch"], t) for r in folder.batches() for t in r["trials"] if t["number"] == number)
+    result = {
+        "schema": 1,
+        "number": number,
+        "config": number,
+        "batch": batch,
+        "digest": trial["digest"],
+        "identity": plan.identity,
+        "params": trial["params"],
+        "end": {"kind": "done", "reason": None, "detail": ""},
+        "attempts": [{"attempt": 1, "seconds": 1800.0}, {"attempt": 2, "seconds": 1800.0}],
+        "seconds": 1800.0,
+        "max_rss_mb": 10.0,
+        "gpus": 2,
+        "host": "node1",
+        "started": "2026-01-01T00:00:00Z",
+        "ended": "2026-01-01T01:00:00Z",
+        "log": f"trials/000/{number}/log",
+        "log_dropped": 0,
+        "metrics": {
+            "digest": plan.spec.metrics_digest,
+            "points": {"loss": [[step + 1, value] for step, value in enumerate(values)]},
+        },
+        **changes,
+    }
+    publish(folder.paths.result_record(number), result)
+
+
+def gathered() -> Content:
+    """What a page of the study in the current folder would show."""
+    opened = open_study("study.yaml")
+    return gather(Snapshot(opened.folder.root, opened.plan), opened.plan, "study.yaml")
+
+
+def fact(content: Content, what: str) -> list[str]:
+    return next((list(lines) for name, lines in content.facts if name == what), [])
+
+
+# ---- the verb ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("argument", ["study.yaml", "results/s"])
+def test_the_page_is_in_the_folder_of_the_study(hpo: Hpo, argument: str) -> None:
+    finished_study()
+    answer = hpo("report", argument)
+    assert answer.code == 0 and not answer.err
+    assert re.fullmatch(r"wrote results/s/report.html \(\d+ kB\); open it in a browser\n", answer.out)
+    page = PAGE.read_text()
+    assert page.startswith("<!doctype html>") and page.endswith("</html>")
+    assert "4 of 4 trials done" in page
+    assert [path.name for path in Path("results/s").iterdir() if "tmp" in path.name] == []
+
+
+def test_the_page_is_where_out_says(hpo: Hpo) -> None:
+    finished_study()
+    assert hpo("report", "study.yaml", "--out", "new/page.html").code == 0
+    assert Path("new/page.html").exists() and not PAGE.exists()
+
+
+def test_a_folder_as_out_is_refused(hpo: Hpo, here: Path) -> None:
+    finished_study()
+    answer = hpo("report", "study.yaml", "--out", str(here))
+    assert answer.code == 2
+    assert answer.err.startswith(f"--out {here}: this is a folder.\n  Give a file, for example {here}/report.html.")
+
+
+def test_a_study_that_has_not_run_has_no_report(hpo: Hpo) -> None:
+    answer = hpo("report", write_study())
+    assert answer.code == 1
+    assert "study s has not run yet" in answer.err
+    assert not Path("results").exists()
+
+
+def test_a_second_report_takes_the_place_of_the_first_in_one_step(hpo: Hpo) -> None:
+    folder, plan = emit(write_study())
+    end(folder, plan, {0: 0.5})
+    hpo("report", "study.yaml")
+    with PAGE.open() as first:
+        end(folder, plan, {1: 0.25})
+        hpo("report", "study.yaml")
+        assert first.read().endswith("</html>")  # who reads it goes on reading the old one
+    assert "0.25" in PAGE.read_text()
+
+
+def test_the_verb_and_collect_wait_for_jinja_only_when_a_page_is_written() -> None:
+    script = "import sys, hpo_workflow.cli.report, hpo_workflow.cli.study_report; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"jinja2", "yaml", "rich", "jsonschema"} & set(loaded)
+
+
+def test_writing_without_a_plan_takes_the_one_used_last(here: Path) -> None:
+    _, folder, _ = finished_study()
+    size = write_report(folder, "page.html")
+    assert Path("page.html").stat().st_size == size
+    with pytest.raises(StudyFolderError, match="no study has run in this folder"):
+        write_report(StudyFolder("elsewhere"), "page.html")
+
+
+# ---- what it shows -----------------------------------------------------------------------------------------
+@pytest.mark.usefixtures("here")
+def test_a_study_is_shown_with_its_best_trial_and_where_it_comes_from() -> None:
+    Path("train.py").write_text("print('loss=1')\n")
+    _, folder, plan = finished_study(
+        command="python train.py --x=${hpo.x} --k=${hpo.k}", description="what it is", env={}
+    )
+    content = gathered()
+    assert (content.study, content.description, content.state) == ("s", "what it is", "ended")
+    assert content.sentence == "4 of 4 trials done"
+    assert [(row.number, row.state, row.value) for row in content.rows][2] == (2, "complete", 0.125)
+    assert content.best is not None
+    assert content.best.number == 2
+    assert content.best.command.startswith("python train.py --x=")
+    assert fact(content, "run it again") == ["hpo run study.yaml"]
+    assert fact(content, "identity")[0].startswith(plan.identity)
+    assert fact(content, "sampler") == ["random, seed 0"]
+    assert fact(content, "folder") == [os.path.abspath(folder.root)]
+    assert "hpo-workflow " in fact(content, "proposed with")[0]
+    assert list(content.inputs) == ["train.py"] and len(content.inputs["train.py"]) == 64
+    assert content.study_file == Path("study.yaml").read_text()
+    assert "snakemake 9" in content.written and "Python 3" in content.written
+
+
+@pytest.mark.usefixtures("here")
+def test_gpu_hours_hosts_and_times_come_from_the_results() -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 0, [0.5, 0.25])
+    run_for_real(folder, plan, 1, [0.5], started="2026-01-01T00:30:00Z", ended="2026-01-01T01:30:00Z", host="node2")
+    content = gathered()
+    figures = {what: figure for what, figure, _ in content.figures}
+    assert figures["GPU-hours"] == "4"
+    assert figures["wall time"] == "1 h 30 min"
+    assert figures["time of trials"] == "1 h"
+    assert fact(content, "begun") == ["2026-01-01 00:00:00+00:00"]
+    assert fact(content, "last result") == ["2026-01-01 01:30:00+00:00"]
+    assert fact(content, "hosts") == ["node1 (1 trial), node2 (1 trial)"]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-01T00:00:00", 3])
+def test_a_time_that_cannot_be_read_is_left_out(time: object) -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 0, [0.5], started=time)
+    content = gathered()
+    assert "wall time" not in {what for what, _, _ in content.figures}
+    assert fact(content, "begun") == []
+
+
+@pytest.mark.usefixtures("here")
+def test_failed_trials_are_grouped_with_the_ends_of_their_last_logs() -> None:
+    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 6, "failures": 9}))
+    end(folder, plan, dict.fromkeys(range(5), "exit_code"), log=[f"line {i}" for i in range(40)])
+    end(folder, plan, {5: "timeout"})
+    os.unlink(folder.paths.log(5, 1))
+    exit_code, timeout = gathered().failures
+    assert (exit_code.reason, list(exit_code.numbers)) == ("exit_code", [0, 1, 2, 3, 4])
+    assert [example.number for example in exit_code.examples] == [4, 3, 2]
+    assert exit_code.examples[0].tail[-1] == "line 39" and len(exit_code.examples[0].tail) == 15
+    assert timeout.examples[0].tail == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_running_study_shows_who_runs_it_and_the_curves_of_running_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, plan = emit(write_study())
+    end(folder, plan, {0: 0.5})
+    log = Path(folder.paths.log(1, 1))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("loss=3\nloss=2\nlo")
+    monkeypatch.setattr("hpo_workflow.cli.unfinished.is_running", lambda folder, number: number == 1)
+    session, _ = Session.acquire(folder.paths)
+    try:
+        content = gathered()
+    finally:
+        session.release()
+    assert content.state == "running" and content.sentence.startswith("since 20")
+    assert [row.state for row in content.rows] == ["complete", "running"]
+    assert content.curves["loss"][1] == [(1.0, 3.0), (2.0, 2.0)]
+    assert gathered().state == "stopped"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_study_without_a_trial_has_a_page(hpo: Hpo) -> None:
+    emit(write_study(), n_batches=0)
+    assert hpo("report", "study.yaml").code == 0
+    assert "No trial has been proposed yet." in PAGE.read_text()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_study_in_which_everything_failed_has_a_page(hpo: Hpo) -> None:
+    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 6}))
+    end(folder, plan, dict.fromkeys(range(6), "exit_code"))
+    assert hpo("report", "study.yaml").code == 0
+    page = PAGE.read_text()
+    assert "the first 5 trials all failed" in page and "No trial is complete yet." in page
+
+
+@pytest.mark.usefixtures("here")
+def test_doubts_about_how_the_output_was_read_are_shown() -> None:
+    folder, plan = emit(write_study())
+    end(folder, plan, {0: 0.5})
+    path = Path(folder.paths.metric(plan.spec.metrics_digest, 0, 0))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "warnings": ["two kinds of lines"]}))
+    assert gathered().warnings == ["trial 0: two kinds of lines"]
+
+
+# ---- learning curves ---------------------------------------------------------------------------------------
+@pytest.mark.usefixtures("here")
+def test_curves_hold_all_points_also_those_that_are_no_numbers() -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 0, [0.5, "nan", 0.25])
+    (points,) = gathered().curves["loss"].values()
+    assert [step for step, _ in points] == [1, 2, 3]
+    assert points[1][1] != points[1][1]
+
+
+@pytest.mark.usefixtures("here")
+def test_logs_are_read_again_where_the_metric_settings_have_changed() -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 0, [0.5, 0.25], metrics={"digest": "older", "points": {"other": [[1, 9.0]]}})
+    curves = gathered().curves
+    assert curves == {"loss": {0: [(1.0, 0.5), (2.0, 0.25)]}}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_log_that_is_very_large_or_gone_is_left_out() -> None:
+    folder, plan = emit(write_study())
+    for number in (0, 1):
+        run_for_real(folder, plan, number, [0.5, 0.25], metrics={"digest": "older", "points": {}})
+        end_of_parse = {
+            "number": number,
+            "batch": 0,
+            "config": number,
+            "state": "complete",
+            "reason": None,
+            "detail": "",
+            "value": 0.25,
+            "metrics": {},
+            "seconds": 1.0,
+            "max_rss_mb": 1.0,
+        }
+        publish(folder.paths.metric(plan.spec.metrics_digest, number, 0), end_of_parse)
+    os.truncate(folder.paths.log(0, 1), LARGEST_LOG + 1)
+    os.unlink(folder.paths.log(1, 1))
+    content = gathered()
+    assert content.curves == {}
+    assert content.curve_notes == ["1 log above 8 MB or not readable left out."]
+
+
+@pytest.mark.usefixtures("here")
+def test_trials_that_print_once_have_no_course() -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 0, [0.5])
+    assert gathered().curve_notes == ["Each trial printed its metrics once, so there is no course to draw."]
+
+
+# ---- damaged folders ---------------------------------------------------------------------------------------
+def damage(path: str, content: str = '{"number": 0, "ba') -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(content)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("content", ['{"number": 0, "ba', "[]", "{}", ""])
+def test_what_parse_wrote_is_made_anew_from_the_result_where_it_is_damaged(content: str) -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 0, [0.5, 0.25])
+    assert [row.value for row in gathered().rows] == [0.25, None]  # not parsed yet
+    damage(folder.paths.metric(plan.spec.metrics_digest, 0, 0), content)
+    shown = gathered()
+    assert [row.value for row in shown.rows] == [0.25, None]
+    assert shown.best is not None and shown.best.value == 0.25
+    assert shown.warnings == []
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("content", ['{"number": 0, "ba', "[]", "{}", '{"metrics": 3}'])
+def test_a_damaged_result_is_said_and_the_rest_is_shown(content: str) -> None:
+    folder, plan = emit(write_study())
+    run_for_real(folder, plan, 1, [0.25])
+    damage(folder.paths.result_record(0), content)
+    shown = gathered()
+    assert [row.value for row in shown.rows] == [None, 0.25]
+    assert len(shown.warnings) == 1 and "ledger/results/000/0.json" in shown.warnings[0]
+
+
+@pytest.mark.usefixtures("here")
+def test_indexes_session_study_copy_and_identity_may_be_damaged_or_gone(hpo: Hpo) -> None:
+    _, folder, plan = finished_study()
+    paths = folder.paths
+    for path in (paths.batch_index, paths.metric_index(plan.spec.metrics_digest), paths.session, paths.study_file):
+        damage(path, "\x00{garbled\n")
+    damage(paths.identity(plan.identity))
+    assert hpo("report", "results/s").code == 0
+    for path in (paths.batch_index, paths.session, paths.study_file, paths.identity(plan.identity)):
+        os.unlink(path)
+    assert hpo("report", "results/s").code == 0
+    assert "4 of 4 trials done" in PAGE.read_text()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_damaged_batch_is_a_message(hpo: Hpo) -> None:
+    _, folder, _ = finished_study()
+    os.unlink(folder.paths.batch_index)
+    damage(folder.paths.batch_record(1))
+    answer = hpo("report", "study.yaml")
+    assert answer.code == 2 and not PAGE.exists()
+    assert "ledger/batches/000/1.json" in answer.err and "Traceback" not in answer.err
+
+
+@pytest.mark.usefixtures("here")
+def test_a_study_that_changes_while_it_is_read_is_shown_as_it_was_at_one_moment() -> None:
+    folder, plan = emit(write_study())
+    opened = open_study("study.yaml")
+    snapshot = Snapshot(folder.root, opened.plan)
+    assert len(snapshot.batches()) == 1
+    end(folder, plan, {0: 0.5, 1: 0.25})
+    emit("study.yaml")
+    assert len(gather(snapshot, opened.plan, "study.yaml").rows) == 2
+    assert len(gathered().rows) == 4

@@ -1,0 +1,83 @@
+"""Contents of reports, as short as they can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpo_workflow.report.content import Best, Content, Example, Failures, Row
+from hpo_workflow.space import Parameter, SearchSpace
+
+HOSTILE = (
+    "\"><script>document.title='run'</script><img src=x onerror=\"document.title='run'\"> ]]>--> javascript:void(0) "
+)
+HOSTILE += "'`${1}{{ 7 * 7 }}{% raw %} \u202etxt\x1b[31m\x00\u2028&lt;"
+"""A text that would do something wherever it is not taken as text."""
+
+
+def parameters(space: dict[str, Any]) -> tuple[Parameter, ...]:
+    """The parameters of a `space:`."""
+    return SearchSpace.from_mapping(space).parameters
+
+
+X = parameters({"x": {"type": "float", "low": 0.0, "high": 1.0}})
+
+
+def row(number: int, value: float | None, **changes: Any) -> Row:
+    """A trial that is complete, or failed where it has no value."""
+    values: dict[str, Any] = {
+        "number": number,
+        "state": "complete" if value is not None else "failed",
+        "value": value,
+        "params": {"x": (number * 0.37) % 1},
+        "metrics": {} if value is None else {"loss": value},
+        "reason": None if value is not None else "oom",
+        "seconds": 12.5,
+    }
+    return Row(**{**values, **changes})
+
+
+def content(*values: float | None, **changes: Any) -> Content:
+    """A study of one parameter whose trials ended with `values`; None is a failure."""
+    rows = [row(number, value) for number, value in enumerate(values)]
+    known: dict[str, Any] = {
+        "study": "s",
+        "description": "",
+        "state": "ended",
+        "sentence": "all trials done",
+        "metric": "loss",
+        "direction": "minimize",
+        "target": None,
+        "figures": [("best loss", "0.1", "trial 0")],
+        "parameters": X,
+        "rows": rows,
+    }
+    return Content(**{**known, **changes})
+
+
+def hostile() -> Content:
+    """A study in which every text is hostile, and some are very long."""
+    space = parameters({"x": {"type": "float", "low": 0.0, "high": 1.0}, "c": [HOSTILE, "b", "y" * 1_000_000]})
+    rows = [
+        row(number, number / 10, params={"x": number / 10, "c": HOSTILE}, metrics={HOSTILE: 1.0, "</script>": 2.0})
+        for number in range(8)
+    ]
+    rows.append(row(8, None, params={"x": 0.5, "c": "y" * 1_000_000}, reason=HOSTILE))
+    return content(
+        study=HOSTILE,
+        description=HOSTILE,
+        sentence=HOSTILE,
+        metric=HOSTILE,
+        figures=[(HOSTILE, HOSTILE, HOSTILE)],
+        parameters=space,
+        rows=rows,
+        best=Best(0, 0.0, {HOSTILE: HOSTILE, "c": "y" * 10_000}, HOSTILE),
+        step=HOSTILE,
+        curves={HOSTILE: {0: [(1.0, 2.0), (2.0, 3.0)]}, "</script>": {0: [(1.0, 2.0), (2.0, 3.0)]}},
+        curve_notes=[HOSTILE],
+        failures=[Failures(HOSTILE, [8], [Example(8, HOSTILE, HOSTILE, [HOSTILE, "z" * 1_000_000])])],
+        warnings=[HOSTILE],
+        facts=[(HOSTILE, [HOSTILE, "</style>"])],
+        inputs={HOSTILE: HOSTILE},
+        study_file=f"{HOSTILE}\n{'z' * 1_000_000}",
+        written=HOSTILE,
+    )

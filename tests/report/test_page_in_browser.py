@@ -1,0 +1,228 @@
+"""The page in Chromium: sorting, filtering, hovering, narrow windows, hostile names."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo_workflow.report.content import Best, Content
+from hpo_workflow.report.page import render
+from tests.browser import Seen, look
+from tests.report.pages import content, hostile, parameters, row
+from tests.report.test_page import study_of
+
+pytestmark = pytest.mark.need("browser")
+
+NUMBERS = """
+const rows = () => [...document.querySelectorAll("#table tbody tr")].filter((row) => row.offsetParent !== null);
+const numbers = () => rows().map((row) => Number(row.cells[0].textContent));
+const head = (name) => [...document.querySelectorAll("#table thead th")].find((th) => th.textContent.trim() === name);
+const press = (name) => head(name).querySelector("button").click();
+"""
+
+
+def seen(study: Content, script: str, folder: Path, width: int = 1200) -> Seen:
+    page = folder / "report.html"
+    page.write_text(render(study), encoding="utf-8")
+    return look(page, NUMBERS + script, folder, width=width)
+
+
+def mixed() -> Content:
+    """Trials that are complete, failed and running, with a conditional number and a choice."""
+    space = parameters(
+        {"opt": ["sgd", "adam"], "m": {"type": "float", "low": 0.0, "high": 100.0, "when": {"opt": "sgd"}}}
+    )
+    rows = [
+        row(0, 0.5, params={"opt": "sgd", "m": 9.0}),
+        row(1, None, params={"opt": "adam"}),
+        row(2, 0.125, params={"opt": "sgd", "m": 10.0}),
+        row(3, None, params={"opt": "adam"}, state="running", reason=None),
+        row(4, 0.25, params={"opt": "adam"}),
+    ]
+    course = {number: [(1.0, 0.9), (2.0, 0.5)] for number in (0, 2, 4)}
+    best = Best(2, 0.125, {"opt": "sgd", "m": 10.0}, "python train.py --opt=sgd --m=10.0")
+    return content(rows=rows, parameters=space, best=best, curves={"loss": course, "acc": course})
+
+
+def test_a_click_on_a_head_sorts_and_a_second_one_turns_the_order(tmp_path: Path) -> None:
+    found = seen(
+        mixed(),
+        """
+        const answer = [numbers(), head("trial").getAttribute("aria-sort")];
+        for (const name of ["loss", "loss", "m", "opt", "trial"]) {
+          press(name);
+          answer.push(numbers(), head(name).getAttribute("aria-sort"));
+        }
+        answer.push(document.querySelectorAll("[aria-sort]").length);
+        return answer;
+        """,
+        tmp_path,
+    )
+    assert found.value == [
+        *([0, 1, 2, 3, 4], "ascending"),
+        *([2, 4, 0, 1, 3], "ascending"),
+        *([0, 4, 2, 1, 3], "descending"),  # what has no value stays last
+        *([0, 2, 1, 3, 4], "ascending"),  # 9 before 10: as numbers
+        *([1, 3, 4, 0, 2], "ascending"),
+        *([0, 1, 2, 3, 4], "ascending"),
+        1,
+    ]
+    assert found.console == []
+
+
+def test_the_heads_can_be_reached_and_pressed_with_the_keyboard(tmp_path: Path) -> None:
+    found = seen(
+        mixed(),
+        """
+        const button = head("loss").querySelector("button");
+        button.focus();
+        return [document.activeElement === button, button.tabIndex, button.type, button.disabled];
+        """,
+        tmp_path,
+    )
+    assert found.value == [True, 0, "button", False]
+
+
+def test_the_filter_shows_one_state_and_counts_it(tmp_path: Path) -> None:
+    found = seen(
+        mixed(),
+        """
+        const state = document.querySelector("#state");
+        const answer = [];
+        for (const wanted of ["failed", "complete", ""]) {
+          state.value = wanted;
+          state.dispatchEvent(new window.Event("change"));
+          answer.push(numbers(), document.querySelector("#count").textContent);
+        }
+        return answer;
+        """,
+        tmp_path,
+    )
+    assert found.value == [[1], "1 shown", [0, 2, 4], "3 shown", [0, 1, 2, 3, 4], "5 shown"]
+
+
+def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(tmp_path: Path) -> None:
+    found = seen(
+        content(*((n * 0.37) % 1 for n in range(250))),
+        """
+        const answer = [rows().length, document.querySelector("#count").textContent];
+        press("loss");
+        const first = Number(rows()[0].cells[0].textContent);
+        document.querySelector("#more").click();
+        return [...answer, first, rows().length, document.querySelector("#more").offsetParent === null];
+        """,
+        tmp_path,
+    )
+    assert found.value == [100, "the first 100 of 250 shown", 0, 250, True]
+
+
+def test_the_trial_under_the_pointer_is_named_with_its_value_and_parameters(tmp_path: Path) -> None:
+    found = seen(
+        mixed(),
+        """
+        const answer = [];
+        for (const chart of document.querySelectorAll("#parameters .chart, #progress .chart")) {
+          chart.scrollIntoView();
+          const path = [...chart.querySelectorAll("path[data-n]")].find((each) => each.dataset.n.split(" ")[0] === "2"
+            || each.dataset.n.split(" ").includes("2"));
+          const index = path.dataset.n.split(" ").indexOf("2");
+          const [x, y] = path.getAttribute("d").split("M")[index + 1].match(/[\\d.]+/g).map(Number);
+          const at = new window.DOMPoint(x + 1, y + 1).matrixTransform(chart.getScreenCTM());
+          chart.dispatchEvent(new window.PointerEvent("pointermove", {bubbles: true, clientX: at.x, clientY: at.y}));
+          const tip = document.querySelector("#tip");
+          answer.push(tip.hidden ? "" : tip.textContent);
+          document.body.dispatchEvent(new window.PointerEvent("pointermove", {bubbles: true, clientX: 1, clientY: 1}));
+          answer.push(tip.hidden);
+        }
+        return answer;
+        """,
+        tmp_path,
+    )
+    text = "trial 2: complete\nloss = 0.125\nseconds = 12.5\nopt = sgd\nm = 10"
+    assert found.value == [text, True] * 3
+    assert found.console == []
+
+
+def test_one_metric_of_several_is_shown_at_a_time(tmp_path: Path) -> None:
+    found = seen(
+        mixed(),
+        """
+        const shown = () => [...document.querySelectorAll(".curve")].filter((each) => each.offsetParent !== null)
+          .map((each) => each.querySelector("figcaption").textContent.trim());
+        const answer = [shown()];
+        document.querySelector("#metric").value = "1";
+        document.querySelector("#metric").dispatchEvent(new window.Event("change"));
+        return [...answer, shown()];
+        """,
+        tmp_path,
+    )
+    assert found.value == [["loss"], ["acc"]]
+
+
+def test_a_link_to_a_trial_shows_its_row_also_where_it_is_hidden(tmp_path: Path) -> None:
+    found = seen(
+        content(*(n / 250 for n in range(250))),
+        """
+        window.location.hash = "#t249";
+        await new Promise((done) => setTimeout(done, 100));
+        return document.querySelector("#t249").offsetParent !== null;
+        """,
+        tmp_path,
+    )
+    assert found.value is True
+
+
+OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth;"
+
+
+@pytest.mark.parametrize("width", [320, 400, 1200])
+@pytest.mark.parametrize(
+    "study", [mixed(), hostile(), study_of(10, 60), content()], ids=["mixed", "hostile", "60", "empty"]
+)
+def test_a_page_is_never_wider_than_its_window(study: Content, width: int, tmp_path: Path) -> None:
+    found = seen(study, OVERFLOW, tmp_path, width)
+    assert found.value == 0
+    assert found.console == []
+
+
+def test_hostile_names_do_nothing(tmp_path: Path) -> None:
+    found = seen(
+        hostile(),
+        """
+        for (const button of document.querySelectorAll("button")) button.click();
+        for (const path of document.querySelectorAll("path[data-n]")) {
+          const box = path.getBoundingClientRect();
+          const at = {bubbles: true, clientX: box.x, clientY: box.y};
+          path.dispatchEvent(new window.PointerEvent("pointermove", at));
+        }
+        const kinds = new Set([...document.querySelectorAll("*")].map((each) => each.localName));
+        return [document.title.includes("script"), document.scripts.length, kinds.has("img")];
+        """,
+        tmp_path,
+    )
+    assert found.value == [True, 1, False]  # the title is the text and was not replaced
+    assert found.console == []
+
+
+def test_the_page_works_inside_another_one_as_snakemake_report_puts_it(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(render(mixed()), encoding="utf-8")
+    data = base64.b64encode(page.read_bytes()).decode()
+    found = look(
+        page,
+        "return frames.length;",
+        tmp_path,
+        source=f"data:text/html;charset=utf8;filename=report.html;base64,{data}",
+    )
+    assert found.value == 1
+    assert found.console == []
+
+
+def test_what_the_policy_forbids_is_noticed_by_these_tests(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(render(content(0.5)).replace("<main>", "<main><img src=x><script>1</script><p style='color:red'>"))
+    console: Any = look(page, "return 1;", tmp_path).console
+    assert len([line for line in console if "Content Security Policy" in line]) == 3
