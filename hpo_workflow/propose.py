@@ -1,7 +1,8 @@
 """What to try next: the one place where a study's state and its sampler meet.
 
-Pure: equal arguments give equal answers. The generator is made from (seed, batch), so a batch that is computed again
-from the same records is the same.
+Pure: equal arguments give equal answers. The generator is made from the seed and the number of the first new trial, so
+a batch that is computed again from the same records is the same, and trials that were lost and emitted again in between
+change nothing.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ class Answer:
     actions: tuple[Action, ...] = ()
 
 
-def batch_rng(seed: int, batch: int) -> np.random.Generator:
-    """The generator of one batch."""
-    return np.random.default_rng([seed, batch])
+def batch_rng(seed: int, first: int) -> np.random.Generator:
+    """The generator of the batch whose new trials begin with number `first`."""
+    return np.random.default_rng([seed, first])
 
 
 def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Answer:

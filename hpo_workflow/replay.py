@@ -98,7 +98,7 @@ class Replay:
         state = self._state_before(record, plan, spec)
         emitted_again = [trial["number"] for trial in record["trials"] if trial["origin"] == "again"]
         again = [state.emissions[number] for number in emitted_again if number in state.emissions]
-        answer = fill(spec, state, again, int(record["asked"]), batch_rng(spec.seed, record["batch"]))
+        answer = fill(spec, state, again, int(record["asked"]), batch_rng(spec.seed, state.next_number))
         differences = [
             difference
             for trial, action in zip_longest(record["trials"], answer.actions)

@@ -336,6 +336,8 @@ class StudyState:
             return [], 0
         free = max(0, self.spec.budget.parallel + self.spec.budget.ahead - live)
         waiting = self.to_emit_again
+        if self.spec.refill == "rounds" and waiting:
+            return waiting[:free], 0  # the round is not over
         again = waiting[:free]
         fresh = free - len(again)
         if self.spec.budget.trials is not None:

@@ -41,6 +41,16 @@ class Simulated:
         plan.store(self.folder)
         self.plan = self.folder.paths.plan(plan.digest)
 
+    @property
+    def current(self) -> dict[str, Any]:
+        """The plan in force."""
+        plan: dict[str, Any] = json.loads(Path(self.plan).read_text())
+        return plan
+
+    def wants_batch(self) -> bool:
+        """Whether it is time to propose."""
+        return self.folder.state(self.current).wants_batch()
+
     def propose(self) -> list[int]:
         """Ask for the next batch; gives the numbers of its trials."""
         number = len(self.folder.batches())
@@ -55,7 +65,7 @@ class Simulated:
         if text is None:
             numbers = [float(value) for value in trial["params"].values() if isinstance(value, (int, float))]
             text = f"loss={sum((value - 0.3) ** 2 for value in numbers)!r}\n"
-        plan = json.loads(Path(self.plan).read_text())
+        plan = self.current
         log = Path(self.folder.paths.log(number, 1))
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(text)
@@ -97,7 +107,7 @@ class Simulated:
 
     def parse(self, number: int, batch: int) -> None:
         """Read a trial's outcome under the present plan."""
-        digest = json.loads(Path(self.plan).read_text())["metrics_digest"]
+        digest = self.current["metrics_digest"]
         out = self.folder.paths.metric(digest, number, batch)
         call = ["--root", self.folder.root, "--plan", self.plan, "--number", str(number), "--batch", str(batch)]
         assert parse.run([*call, "--out", out]) == 0
@@ -113,7 +123,7 @@ class Simulated:
         """Propose and end trials, one at a time as `choose` says, until `trials` have ended."""
         ended = 0
         while ended < trials:
-            if self.folder.state(json.loads(Path(self.plan).read_text())).wants_batch():
+            if self.wants_batch():
                 self.propose()
             self.end(choose(sorted(self.live)))
             ended += 1

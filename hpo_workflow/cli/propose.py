@@ -48,7 +48,7 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
         begun = time.process_time()
         spec = StudySpec.from_json(plan["spec"])
         state = folder.state(plan, spec)
-        answer = propose(spec, state, batch_rng(spec.seed, batch))
+        answer = propose(spec, state, batch_rng(spec.seed, state.next_number))
         record = _record(folder, plan, state, batch, answer)
         record["sampler"]["cpu_s"] = round(time.process_time() - begun, 4)
         publish(folder.paths.batch_record(batch), record)

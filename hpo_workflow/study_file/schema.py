@@ -337,7 +337,8 @@ SCHEMA: dict[str, Any] = {
             "enum": ["rolling", "rounds"],
             "default": "rolling",
             "description": "`rolling`: the next trial starts when a slot frees. `rounds`: all start when all "
-            "have ended.",
+            "have ended; slots stay empty meanwhile, but the same seed proposes the same again, byte for byte, "
+            "whatever the order in which trials end (as `rolling` does with `parallel: 1`).",
         },
         "budget": {
             "type": "object",
