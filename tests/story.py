@@ -76,7 +76,9 @@ class Story:
         self._folder = clone.folder
         self._program = ""
 
-    def tell(self) -> None:
+    def tell(self, folder: Path | None = None) -> Path:
+        """Begin in `folder`, or in the root of the clone; returns where the shell is in the end."""
+        self._folder = folder or self._clone.folder
         for block in blocks(self._document):
             done = action(block)
             if done is None:
@@ -92,6 +94,7 @@ class Story:
                 self._run_python()
             else:
                 self._load(block, name)
+        return self._folder
 
     def _type(self, block: Block, code: int) -> None:
         """Type the commands into one shell, and compare what each of them prints."""

@@ -6,8 +6,11 @@ import csv
 import inspect
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -27,10 +30,12 @@ DOCUMENTS = sorted(
 
 UNTESTED = {"CONTRIBUTING.md", "CHANGELOG.md"}
 """Their commands run the tests themselves."""
-NEEDS: dict[str, str] = {}
+NEEDS = {"docs/tutorial/slurm.md": "tests/slurm/test_tutorial.py"}
 """Documents whose story wants more than this machine, and who tells it."""
-RUN_HERE = {"start", "readme", "snakemake", "results", "init", "study", "optimizer"}
-"""Marks of the blocks of README that this file tests."""
+GOES_ON = {"docs/tutorial/change.md": "docs/tutorial/first-study.md"}
+"""Documents that go on in the folder where another one ended."""
+RUN_HERE = {"install", "start", "readme", "snakemake", "results", "init", "study", "optimizer"}
+"""Marks of blocks, of README and of the tutorial, that this file tests."""
 RUN_BY = {
     "slurm": "tests/slurm/test_readme.py",
     "digits": "tests/test_examples.py",
@@ -80,11 +85,31 @@ def test_every_block_that_a_reader_copies_is_tested(document):
             assert part.commands, f"no line begins with `$ `: {part.text}"
 
 
-@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name not in NEEDS])
+ALONE = [name for name in DOCUMENTS if name not in {*NEEDS, *GOES_ON.values()} and story.is_told(ROOT / name)]
+
+
+@pytest.mark.parametrize("document", ALONE)
 def test_what_a_document_tells_happens(document, clone):
-    if not story.is_told(ROOT / document):
-        return
-    story.Story(clone, ROOT / document).tell()
+    folder = story.Story(clone, ROOT / GOES_ON[document]).tell() if document in GOES_ON else None
+    story.Story(clone, ROOT / document).tell(folder)
+
+
+@pytest.mark.need("git")
+def test_the_tutorial_installs_commands_that_run(tmp_path):
+    if not (ROOT / ".git").exists():
+        pytest.skip("git: this copy of the repository has no history to clone")
+    commands = block(ROOT / "docs/tutorial/install.md", "install").commands
+    assert "pip install './hpo_workflow[slurm]'" in commands
+    # Without a network: what the packages depend on is read from the environment that runs the tests.
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_QUIET": "1"}
+    environment = {**os.environ, **offline, "PYTHONPATH": sysconfig.get_path("purelib")}
+    typed = "\n".join(["set -e", *commands]).replace("URL", shlex.quote(str(ROOT)))
+    done = subprocess.run(
+        ["bash", "-c", typed], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("hpo")
+    assert (tmp_path / "hpo/bin/hpo").exists()
 
 
 def test_no_document_tells_a_story_that_no_test_follows():
