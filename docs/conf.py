@@ -66,8 +66,8 @@ smartquotes = False  # `--keep` is typed with two signs
 # ---- the Python API --------------------------------------------------------------------------------------------
 default_role = "code"  # `name` in a docstring
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented_params"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 

@@ -16,9 +16,10 @@ from hpo_workflow.trial import Value
 
 
 class Optimizer:
-    """Minimises a loss over a search space.
+    """Minimises a loss over a search space::
 
-        opt = Optimizer({"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}, sampler="gp", seed=0)
+        space = {"lr": {"type": "float", "low": 1e-5, "high": 0.1, "log": True}}
+        opt = Optimizer(space, sampler="gp", seed=0)
         for params in opt.ask(8):
             opt.tell(params, train(**params))
 
