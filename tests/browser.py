@@ -44,6 +44,18 @@ class Seen:
     console: list[str]
 
 
+OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--disable-extensions")
+
+
+def dump(address: str, folder: Path) -> str:
+    """The page at an address after its scripts have run, as HTML."""
+    need("browser")
+    program = find_browser()
+    assert program is not None
+    command = [program, *OPTIONS, f"--user-data-dir={folder}/profile", "--dump-dom", address]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
 def look(page: Path, script: str, folder: Path, *, width: int = 1200, source: str | None = None) -> Seen:
     """Open `page` in a frame `width` pixels wide and run `script` there: its `window` and `document` are the page's.
 
@@ -57,8 +69,7 @@ def look(page: Path, script: str, folder: Path, *, width: int = 1200, source: st
     outer.write_text(FRAME.format(source=address, width=width, script=script), encoding="utf-8")
     program = find_browser()
     assert program is not None
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--disable-extensions"]
-    options += ["--enable-logging=stderr", "--virtual-time-budget=20000", f"--user-data-dir={folder}/profile"]
+    options = [*OPTIONS, "--enable-logging=stderr", "--virtual-time-budget=20000", f"--user-data-dir={folder}/profile"]
     command = [program, *options, "--window-size=1400,1000", "--dump-dom", outer.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)

@@ -30,8 +30,8 @@ EXAMPLES_OF_A_REASON = 3
 LARGEST_LOG = 8 * 1024 * 1024
 """Bytes; a larger log is not read again for its learning curves."""
 
-MOST_LOGS = 60
-"""So many logs are read again, where the metric settings have changed since the trials ran."""
+MOST_CURVES = 60
+"""Of so many trials the learning curves are drawn."""
 
 LARGEST_STUDY_FILE = 256 * 1024
 """Bytes of the study file that the page shows."""
@@ -61,16 +61,26 @@ class Snapshot(StudyFolder):
         return self._batches
 
     def result(self, number: int) -> dict[str, Any] | None:
+        """The result of a trial without the points of its metrics: those of all trials may not fit into memory."""
         if number not in self._results:
-            try:
-                record = super().result(number)
-                damaged = record is not None and not isinstance(record, dict)
-            except (StudyFolderError, OSError):
-                damaged = True
-            if damaged:
-                self.problems.append(f"{self.paths.result_record(number)} cannot be read: it is damaged.")
-            self._results[number] = None if damaged else record
+            record = self.whole_result(number)
+            self._results[number] = record if record is None else {**record, "metrics": None}
         return self._results[number]
+
+    def whole_result(self, number: int) -> dict[str, Any] | None:
+        """The result of a trial; None where there is none or it is damaged."""
+        try:
+            record: Any = super().result(number)
+        except (StudyFolderError, OSError):
+            record = "damaged"
+        if record is None or isinstance(record, dict):
+            return record
+        self._note(f"{self.paths.result_record(number)} cannot be read: it is damaged.")
+        return None
+
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def outcome(self, metrics_digest: str, number: int, batch: int) -> dict[str, Any] | None:
         try:
@@ -79,18 +89,28 @@ class Snapshot(StudyFolder):
             metric = None
         if isinstance(metric, dict) and "state" in metric:
             return metric
-        result = self.result(number)
+        result = self.whole_result(number)
         if result is None:
             return None
         try:
             return summarise(result, self.extraction(result), self._plan["spec"]["objective"], batch)
         except (AttributeError, KeyError, TypeError, ValueError, OSError):
-            self.problems.append(f"{self.paths.result_record(number)} cannot be understood: it is damaged.")
+            self._note(f"{self.paths.result_record(number)} cannot be understood: it is damaged.")
             return None
+
+    def _is_current(self, result: Mapping[str, Any]) -> bool:
+        """Whether the metrics in a result were read with the present settings."""
+        return bool(result["metrics"].get("digest") == self._plan["metrics_digest"])
+
+    def is_readable(self, result: Mapping[str, Any]) -> bool:
+        """Whether the metrics of a trial are in its result, or in a log that is not too large to be read again."""
+        if self._is_current(result) or not result["log"]:
+            return True
+        return os.path.getsize(os.path.join(self.root, result["log"])) <= LARGEST_LOG
 
     def extraction(self, result: Mapping[str, Any]) -> Extraction:
         """The metrics of a trial under the present settings: from its result, or from its log where they changed."""
-        if result["metrics"].get("digest") == self._plan["metrics_digest"]:
+        if self._is_current(result):
             return Extraction.from_json(result["metrics"])
         spec = self._plan["spec"]
         return read_output(self.paths, result, spec["metrics"], spec["objective"])
@@ -251,58 +271,41 @@ def _curves(
     folder: Snapshot, state: StudyState, running: Iterable[int]
 ) -> tuple[dict[str, dict[int, list[Point]]], list[str]]:
     """The points of each metric by trial, the objective first, and what is left out."""
-    digest = state.spec.metrics_digest
-    stale: dict[int, float | None] = {}
     curves: dict[str, dict[int, list[Point]]] = {state.spec.objective.metric: {}}
-    too_large = 0
-
-    def add(trial: int, extraction: Extraction) -> None:
+    values = {trial.number: trial.value for trial in state.finished.values()}
+    drawn = some_of(values, MOST_CURVES, state.spec.objective.direction)
+    left_out = 0
+    for trial in sorted({*drawn, *running}):
+        result = folder.whole_result(trial) if trial in state.finished else _of_running(folder, trial)
+        if result is None:
+            continue
+        try:
+            extraction = folder.extraction(result) if folder.is_readable(result) else None
+        except FileNotFoundError:
+            continue  # its log was deleted: there is nothing to draw
+        except (AttributeError, KeyError, TypeError, ValueError, OSError):
+            extraction = None
+        if extraction is None:
+            left_out += 1
+            continue
         for name, points in extraction.points.items():
             curves.setdefault(name, {})[trial] = points
-
-    for trial in state.finished:
-        result = folder.result(trial)
-        if result is None or not isinstance(result.get("metrics"), dict):
-            continue
-        if result["metrics"].get("digest") == digest:
-            try:
-                add(trial, Extraction.from_json(result["metrics"]))
-            except (AttributeError, KeyError, TypeError, ValueError):
-                folder.problems.append(f"trial {trial}: the metrics in its result cannot be understood.")
-        elif result.get("log"):
-            stale[trial] = state.finished[trial].value
-    again = some_of(stale, MOST_LOGS, state.spec.objective.direction)
-    for trial in again:
-        result = folder.result(trial)
-        assert result is not None
-        too_large += not _read_again(folder, result, add)
-    for trial in running:
-        path = log_path(folder, trial)
-        too_large += not _read_again(
-            folder, {"number": trial, "log": os.path.relpath(path, folder.root), "metrics": {}}, add
-        )
     notes = []
-    if len(again) < len(stale):
-        notes.append(f"The metric settings have changed since; of {len(stale)} logs {len(again)} were read again.")
-    if too_large:
-        notes.append(f"{plural(too_large, 'log')} above {LARGEST_LOG >> 20} MB or not readable left out.")
-    found = {name: dict(sorted(trials.items())) for name, trials in curves.items() if trials}
+    if len(drawn) < len(values):
+        notes.append(f"{len(drawn)} of {len(values)} trials: the {MOST_CURVES // 3} best, and others evenly spread.")
+    if left_out:
+        notes.append(
+            f"Left out: {plural(left_out, 'trial')} whose log is above {LARGEST_LOG >> 20} MB or not readable."
+        )
+    found = {name: trials for name, trials in curves.items() if trials}
     if found and not any(len(points) > 1 for trials in found.values() for points in trials.values()):
         notes.append("Each trial printed its metrics once, so there is no course to draw.")
     return found, notes
 
 
-def _read_again(folder: Snapshot, result: Mapping[str, Any], add: Any) -> bool:
-    """Read a log; False where it is too large."""
-    try:
-        if os.path.getsize(os.path.join(folder.root, result["log"])) > LARGEST_LOG:
-            return False
-        add(result["number"], folder.extraction(result))
-    except FileNotFoundError:
-        return True  # deleted: there is nothing to draw
-    except OSError:
-        return False
-    return True
+def _of_running(folder: StudyFolder, trial: int) -> dict[str, Any]:
+    """As much of a result as there is of a trial that runs: where its log is."""
+    return {"number": trial, "log": os.path.relpath(log_path(folder, trial), folder.root), "metrics": {}}
 
 
 # ---- failures ----------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class _Frame:
 
 
 def _wide(rail: bool) -> _Frame:
-    return _Frame(640, 330, left=84, bottom=58, rail=20 if rail else 0, letter=WIDE_CHARACTER)
+    return _Frame(640, 330, left=84, bottom=58, rail=28 if rail else 0, letter=WIDE_CHARACTER)
 
 
 def _small(rail: bool) -> _Frame:

@@ -79,7 +79,7 @@ class Content:
         rows: All trials, by number.
         best: The best trial, None while none is complete.
         step: What counts the steps of a learning curve.
-        curves: Points of each metric of each trial that has some, by metric and number; the objective first.
+        curves: Points of each metric, by metric and trial, of the trials to draw; the objective first.
         curve_notes: What was left out of them.
         failures: Failed trials by reason, the commonest first.
         warnings: What is doubtful about how outputs were read, or could not be read; sentences.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -40,7 +41,6 @@ MOST_DOTS = 60_000
 FEWEST_DOTS = 500
 """Dots in each of them at least."""
 
-MOST_CURVES = 60
 POINTS_OF_A_CURVE = 200
 MOST_METRICS = 8
 OPEN_PLOTS = 24
@@ -76,6 +76,7 @@ def render(content: Content) -> str:
     columns, cells = _table(content)
     progress, progress_note = _progress(content)
     plots, plot_note = _plots(content)
+    curves, curves_left_out = _curves(content)
     states = {state: sum(row.state == state for row in content.rows) for state in dict.fromkeys(_states(content))}
     return (
         _environment()
@@ -91,7 +92,8 @@ def render(content: Content) -> str:
             plots=plots,
             open_plots=OPEN_PLOTS,
             plot_note=plot_note,
-            curves=_curves(content),
+            curves=curves,
+            curves_left_out=curves_left_out,
             columns=columns,
             cells=cells,
             states=states,
@@ -216,42 +218,30 @@ def _shows(parameter: Parameter, value: Value | None) -> bool:
     return value is not None and parameter.contains(value)
 
 
-def _curves(content: Content) -> list[_Curves]:
-    values = {row.number: row.value for row in content.rows}
+def _curves(content: Content) -> tuple[list[_Curves], str]:
+    """The learning curves of each metric that has some, and which metrics are left out."""
     failed = {row.number for row in content.rows if row.state == "failed"}
     order = _order(content)
     best = None if content.best is None else content.best.number
-    found = []
-    drawn = [metric for metric, trials in content.curves.items() if any(len(points) > 1 for points in trials.values())]
-    for metric in drawn[:MOST_METRICS]:
-        trials = content.curves[metric]
-        chosen = some_of({number: values.get(number) for number in trials}, MOST_CURVES, content.direction)
+    metrics = [name for name, trials in content.curves.items() if any(len(points) > 1 for points in trials.values())]
+    drawn = []
+    for metric in metrics[:MOST_METRICS]:
         lines = []
-        for number in chosen:
+        for number, points in content.curves[metric].items():
             kind = "best" if number == best else "failed" if number in failed else ""
-            lines.append(Line(number, thinned(trials[number], POINTS_OF_A_CURVE), order.get(number, 0.0), kind))
-        notes = []
-        if len(chosen) < len(trials):
-            notes.append(
-                f"{len(chosen)} of {len(trials)} trials: the {MOST_CURVES // 3} best, and others evenly spread."
-            )
-        direction = content.direction if metric == content.metric else ""
-        found.append(_Curves(metric, *_curve_chart(content.step, metric, direction, lines, notes)))
-    if len(drawn) > MOST_METRICS:
-        left_out = ", ".join(drawn[MOST_METRICS : MOST_METRICS + 8])
-        found[0] = _Curves(found[0].metric, found[0].svg, f"{found[0].note} Not drawn: {left_out}.".strip())
-    return found
+            lines.append(Line(number, thinned(points, POINTS_OF_A_CURVE), order.get(number, 0.0), kind))
+        drawn.append(_metric_curves(content, metric, lines))
+    left_out = metrics[MOST_METRICS:]
+    return drawn, f"Not drawn: {', '.join(left_out[:MOST_METRICS])}." if left_out else ""
 
 
-def _curve_chart(step: str, metric: str, direction: str, lines: Sequence[Line], notes: list[str]) -> tuple[Markup, str]:
-    steps = [point[0] for line in lines for point in line.points if abs(point[0]) < float("inf")]
-    values = [point[1] for line in lines for point in line.points]
-    y = value_axis(metric, values, direction)
-    if y.cut:
-        notes.append("Values far off are drawn at the edge.")
-    low, high = (min(steps), max(steps)) if steps else (0.0, 1.0)
-    x = number_axis(step, low, high, whole=all(value == int(value) for value in steps))
-    return Markup(chart.curves(x, y, lines)), " ".join(notes)
+def _metric_curves(content: Content, metric: str, lines: Sequence[Line]) -> _Curves:
+    steps = [step for line in lines for step, _ in line.points if math.isfinite(step)] or [0.0]
+    values = [value for line in lines for _, value in line.points]
+    y = value_axis(metric, values, content.direction if metric == content.metric else "")
+    x = number_axis(content.step, min(steps), max(steps), whole=all(step == int(step) for step in steps))
+    note = "Values far off are drawn at the edge." if y.cut else ""
+    return _Curves(metric, Markup(chart.curves(x, y, lines)), note)
 
 
 # ---- the table ---------------------------------------------------------------------------------------------

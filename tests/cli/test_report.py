@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hpo_workflow.cli.study_argument import open_study
-from hpo_workflow.cli.study_report import LARGEST_LOG, Snapshot, gather, write_report
+from hpo_workflow.cli.study_report import LARGEST_LOG, MOST_CURVES, Snapshot, gather, write_report
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.report.content import Content
 from hpo_workflow.store.atomic import publish
@@ -252,28 +252,27 @@ def test_logs_are_read_again_where_the_metric_settings_have_changed() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_log_that_is_very_large_or_gone_is_left_out() -> None:
+def test_a_log_that_would_have_to_be_read_again_may_be_very_large_or_gone() -> None:
     folder, plan = emit(write_study())
     for number in (0, 1):
         run_for_real(folder, plan, number, [0.5, 0.25], metrics={"digest": "older", "points": {}})
-        end_of_parse = {
-            "number": number,
-            "batch": 0,
-            "config": number,
-            "state": "complete",
-            "reason": None,
-            "detail": "",
-            "value": 0.25,
-            "metrics": {},
-            "seconds": 1.0,
-            "max_rss_mb": 1.0,
-        }
-        publish(folder.paths.metric(plan.spec.metrics_digest, number, 0), end_of_parse)
+        end(folder, plan, {number: 0.25})
     os.truncate(folder.paths.log(0, 1), LARGEST_LOG + 1)
     os.unlink(folder.paths.log(1, 1))
     content = gathered()
     assert content.curves == {}
-    assert content.curve_notes == ["1 log above 8 MB or not readable left out."]
+    assert content.curve_notes == ["Left out: 1 trial whose log is above 8 MB or not readable."]
+
+
+@pytest.mark.usefixtures("here")
+def test_of_many_trials_the_curves_of_the_best_and_some_others_are_drawn() -> None:
+    folder, plan = emit(write_study(budget={"trials": 80, "parallel": 80}))
+    for number in range(80):
+        run_for_real(folder, plan, number, [0.5, (80 - number) / 100])
+    content = gathered()
+    assert len(content.curves["loss"]) == MOST_CURVES
+    assert set(range(60, 80)) <= set(content.curves["loss"])
+    assert content.curve_notes == ["60 of 80 trials: the 20 best, and others evenly spread."]
 
 
 @pytest.mark.usefixtures("here")

@@ -10,7 +10,7 @@ import pytest
 
 from hpo_workflow.report.content import Best, Content
 from hpo_workflow.report.page import render
-from tests.browser import Seen, look
+from tests.browser import Seen, dump, look
 from tests.report.pages import content, hostile, parameters, row
 from tests.report.test_page import study_of
 
@@ -211,14 +211,11 @@ def test_the_page_works_inside_another_one_as_snakemake_report_puts_it(tmp_path:
     page = tmp_path / "report.html"
     page.write_text(render(mixed()), encoding="utf-8")
     data = base64.b64encode(page.read_bytes()).decode()
-    found = look(
-        page,
-        "return frames.length;",
-        tmp_path,
-        source=f"data:text/html;charset=utf8;filename=report.html;base64,{data}",
-    )
+    address = f"data:text/html;charset=utf8;filename=report.html;base64,{data}"
+    found = look(page, "return frames.length;", tmp_path, source=address)
     assert found.value == 1
     assert found.console == []
+    assert "5 shown" in dump(address, tmp_path)  # its script has run
 
 
 def test_what_the_policy_forbids_is_noticed_by_these_tests(tmp_path: Path) -> None:
