@@ -36,7 +36,7 @@ VERBS = {
 CALLED_BY_RULES = {
     "propose": "Decide on one batch of trials.",
     "parse": "Read the metrics from one trial's log.",
-    "collect": "Write best.json when the study has ended.",
+    "collect": "Write best.json and the report when the study has ended.",
 }
 """The verbs that `__main__` dispatches without this module."""
 

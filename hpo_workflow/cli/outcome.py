@@ -87,6 +87,7 @@ def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None)
     if failures:
         lines.append("  failed by reason: " + ", ".join(f"{reason} {count}" for reason, count in failures.items()))
         lines += _example(folder, state, next(iter(failures)))
+        lines.append(f"all failures, with the ends of their logs: hpo report {shlex.quote(folder.root)}")
     elif ending is not None and ending.reason == "lost":
         lines.append(
             "  Jobs were killed or their nodes failed. Look at Snakemake's log, and at what Slurm says (sacct)."

@@ -489,7 +489,7 @@ class Run:
                 say(f"study {spec.study}: nothing to do, all {plural(state.n_counted, 'trial')} are done")
             else:
                 say(f"study {spec.study}: {end_sentence(state, ending)}")
-            show(*result)
+            show(*result, f"report: {self.folder.paths.report}")
             return 0
         if self.asked:
             show(*result)

@@ -8,6 +8,7 @@ from hpo_workflow import workflow as hpo
 
 STUDY = hpo.open_study(workflow, config)
 OUT = STUDY.out
+CATEGORY = "hyperparameter optimisation"
 
 
 def has_ended(job, **wildcards):
@@ -59,13 +60,14 @@ rule study:
         in_flight,
         changed,
     output:
-        report(f"{OUT}/best.json", category="hyperparameter optimisation"),
+        best=report(f"{OUT}/best.json", category=CATEGORY, labels={"study": STUDY.spec.study, "what": "result"}),
+        page=report(f"{OUT}/report.html", category=CATEGORY, labels={"study": STUDY.spec.study, "what": "report"}),
     localrule: True
     params:
         call=call("collect"),
         limits=STUDY.limits_digest,
     shell:
-        "{params.call} --out {output:q}"
+        "{params.call} --out {output.best:q} --page {output.page:q}"
 
 
 checkpoint propose:

@@ -133,5 +133,5 @@ class StudyPaths:
 
     @property
     def report(self) -> str:
-        """The study as a page, written by `hpo report`."""
+        """The study as a page; written when the study has ended, and by `hpo report`."""
         return self._join("report.html")

@@ -17,7 +17,8 @@ from tests.cli.studies import emit, end, finished_study, read, write_study
 
 def collected(hpo: Hpo, root: str) -> tuple[int, str]:
     plan = read(f"{root}/state/plan.json")["plan"]
-    answer = hpo("collect", "--root", root, "--plan", f"{root}/ledger/plans/{plan}.json", "--out", f"{root}/best.json")
+    outputs = ("--out", f"{root}/best.json", "--page", f"{root}/report.html")
+    answer = hpo("collect", "--root", root, "--plan", f"{root}/ledger/plans/{plan}.json", *outputs)
     return answer.code, answer.err
 
 
@@ -159,6 +160,8 @@ def test_collect_writes_the_result(hpo: Hpo) -> None:
     best = json.loads(hpo("best", "study.yaml", "--json").out)
     assert {key: result[key] for key in best} == best
     assert said.splitlines()[1].startswith("best loss 0.125 (trial 2): x=")
+    assert said.splitlines()[-1] == "report: results/s/report.html"
+    assert "<title>" in Path("results/s/report.html").read_text()
 
 
 def test_collect_of_a_failed_study_shows_a_log_and_writes_no_result(hpo: Hpo) -> None:
@@ -174,7 +177,10 @@ def test_collect_of_a_failed_study_shows_a_log_and_writes_no_result(hpo: Hpo) ->
         "the end of its log, results/s/trials/000/3/log:",
         "  | line 26",
     ]
-    assert said.splitlines()[-1] == "  | \\x1b[31mboom\\x1b[0m"
+    assert said.splitlines()[-2:] == [
+        "  | \\x1b[31mboom\\x1b[0m",
+        "all failures, with the ends of their logs: hpo report results/s",
+    ]
 
 
 def test_collect_with_nothing_complete_fails_although_the_budget_is_used(hpo: Hpo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -205,6 +206,18 @@ def test_trials_that_are_asked_for_ahead_wait_for_a_slot_on_one_machine(tmp_path
         peak = max(peak, running)
     assert peak == 2
     assert place.best["n_trials"] == {"complete": 7}
+
+
+def test_the_last_rule_writes_the_report_which_snakemake_takes_into_its_own(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.snakemake()
+    page = (place.root / "report.html").read_text()
+    assert f"{place.best['value']:.4g}" in page
+    place.snakemake("--report", "snakemake.html")
+    whole = (tmp_path / "snakemake.html").read_text()
+    embedded = [base64.b64decode(text) for text in re.findall(r"data:text/html[^,\"]*;base64,([A-Za-z0-9+/=]+)", whole)]
+    assert page.encode() in embedded
+    assert "hyperparameter optimisation" in whole
 
 
 def test_overrides_by_config_are_refused(tmp_path: Path) -> None:
