@@ -53,7 +53,7 @@ MENU = {
         "docs/reference/glossary",
         "docs/reference/*",
     ],
-    "Explanation": ["docs/explanation/*"],
+    "Explanation": ["docs/explanation/rolling", "docs/explanation/*"],
     "Examples": ["examples/*/README"],
     "Project": ["docs/benchmarks", "CHANGELOG", "CONTRIBUTING", "docs/*"],
 }
