@@ -310,12 +310,15 @@ def _of_running(folder: StudyFolder, trial: int) -> dict[str, Any]:
 
 # ---- failures ----------------------------------------------------------------------------------------------
 def _failures(folder: StudyFolder, state: StudyState) -> list[Failures]:
+    """Failed trials by reason; as examples the last trial of each of the commonest details of a reason."""
     groups = []
     for reason, numbers in failures_by_reason(state).items():
+        details = Counter(state.finished[trial].detail for trial in numbers)
+        last = {state.finished[trial].detail: trial for trial in numbers}  # earlier faults may have been mended
         examples = []
-        for trial in numbers[: -EXAMPLES_OF_A_REASON - 1 : -1]:  # the last ones: earlier faults may be mended
-            path = log_path(folder, trial)
-            examples.append(Example(trial, state.finished[trial].detail, path, log_tail(path)))
+        for detail, _ in details.most_common(EXAMPLES_OF_A_REASON):
+            path = log_path(folder, last[detail])
+            examples.append(Example(last[detail], detail, path, log_tail(path)))
         groups.append(Failures(reason, numbers, examples))
     return groups
 

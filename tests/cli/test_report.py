@@ -177,15 +177,24 @@ def test_a_time_that_cannot_be_read_is_left_out(time: object) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_failed_trials_are_grouped_with_the_ends_of_their_last_logs() -> None:
-    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 6, "failures": 9}))
-    end(folder, plan, dict.fromkeys(range(5), "exit_code"), log=[f"line {i}" for i in range(40)])
-    end(folder, plan, {5: "timeout"})
-    os.unlink(folder.paths.log(5, 1))
+def test_failed_trials_are_grouped_with_the_end_of_a_log_for_each_kind() -> None:
+    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 8, "failures": 9}))
+    for number, detail in enumerate(
+        ["exit code 1", "exit code 3", "exit code 1", "exit code 1", "exit code 2", "e", "f"]
+    ):
+        end(folder, plan, {number: "exit_code"}, log=[f"trial {number}, line {i}" for i in range(40)])
+        path = Path(folder.paths.metric(plan.spec.metrics_digest, number, 0))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "detail": detail}))
+    end(folder, plan, {7: "timeout"})
+    os.unlink(folder.paths.log(7, 1))
     exit_code, timeout = gathered().failures
-    assert (exit_code.reason, list(exit_code.numbers)) == ("exit_code", [0, 1, 2, 3, 4])
-    assert [example.number for example in exit_code.examples] == [4, 3, 2]
-    assert exit_code.examples[0].tail[-1] == "line 39" and len(exit_code.examples[0].tail) == 15
+    assert (exit_code.reason, list(exit_code.numbers)) == ("exit_code", list(range(7)))
+    assert [(example.number, example.detail) for example in exit_code.examples] == [
+        (3, "exit code 1"),
+        (1, "exit code 3"),
+        (4, "exit code 2"),
+    ]
+    assert exit_code.examples[0].tail[-1] == "trial 3, line 39" and len(exit_code.examples[0].tail) == 15
     assert timeout.examples[0].tail == []
 
 
