@@ -95,7 +95,8 @@ def _share(cache: str, paths: StudyPaths, result: Mapping[str, Any]) -> None:
     try:
         ResultCache(cache).keep(paths, result)
     except OSError as error:
-        sys.stderr.write(f"cache {error.filename or cache}: {error.strerror}; trial {result['number']} is not shared\n")
+        where = error.filename or cache
+        sys.stderr.write(f"warning: cache {where}: {error.strerror}; trial {result['number']} is not shared\n")
 
 
 def _load(path: str) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -12,11 +13,11 @@ from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import publish, replace, to_json
-from hpo_workflow.store.cache import ResultCache
+from hpo_workflow.store.cache import DamagedEntry, ResultCache
 from hpo_workflow.store.session import read_session, session_seconds
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import StudyState
-from hpo_workflow.template import render_trial
+from hpo_workflow.template import RenderedTrial, render_trial
 from hpo_workflow.versions import versions
 
 OPTIONS = {
@@ -55,17 +56,39 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
         published = folder.batch(batch)
         assert published is not None
     folder.index_batches(folder.batches())
-    cache = StudySpec.from_json(read_record(plan_path)["spec"]).cache
+    cache = read_record(plan_path)["spec"]["cache"]
     if cache is not None:
         for trial in published["trials"]:
-            try:
-                ResultCache(cache).place(folder.paths, trial, published)
-            except OSError as error:  # another user's file, perhaps: then this trial is run
-                print(
-                    f"cache {error.filename or cache}: {error.strerror}; trial {trial['number']} is run",
-                    file=sys.stderr,
-                )
+            _place(ResultCache(cache), folder, trial, published)
     return published
+
+
+def _place(cache: ResultCache, folder: StudyFolder, trial: dict[str, Any], batch: dict[str, Any]) -> None:
+    """Give a trial the result that is known already, if there is one; where it cannot be taken, the trial is run."""
+    placed = False
+    try:
+        placed = cache.place(folder.paths, trial, batch)
+    except DamagedEntry as error:
+        print(f"warning: cache {error}; trial {trial['number']} is run", file=sys.stderr)
+    except OSError as error:  # another user's file, perhaps
+        where = error.filename or cache.folder
+        print(f"warning: cache {where}: {error.strerror}; trial {trial['number']} is run", file=sys.stderr)
+    if placed:
+        write_files(folder, trial)
+
+
+def write_files(folder: StudyFolder, trial: dict[str, Any]) -> None:
+    """Write the files that a trial's command names (parameters, templates), as its runner would have done."""
+    from hpo_workflow.cli.outcome import trial_facts
+    from hpo_workflow.runner.command import Facts, choose_port, resolve
+
+    rendered = RenderedTrial.from_json(trial["rendered"])
+    facts = trial_facts(trial, rendered, os.path.abspath(folder.root))
+    facts.pop("port")
+    known = Facts(facts, lambda: choose_port(folder.root, trial["number"]))
+    replace(folder.paths.params_file(trial["number"]), rendered.params_text)
+    for name, file in rendered.files.items():
+        replace(known[f"file.{name}"], resolve(file["text"], known))
 
 
 def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch: int, answer: Answer) -> dict[str, Any]:

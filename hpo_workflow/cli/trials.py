@@ -91,6 +91,7 @@ def trial_rows(folder: StudyFolder, state: StudyState) -> list[dict[str, Any]]:
                 "max_rss_mb": None if trial is None else trial.max_rss_mb,
                 "batch": emission.batch,
                 "origin": emission.origin,
+                "cached": trial is not None and trial.cached,
                 "dir": folder.paths.trial_dir(number_),
             }
         )
@@ -105,6 +106,7 @@ def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:
     cells = []
     for row in rows:
         ended = row["state"] if not row["reason"] else f"{row['state']} ({row['reason']})"
+        ended += ", from the cache" if row["cached"] else ""
         took = "-" if row["seconds"] is None else duration(row["seconds"])
         params = [value_text(row["params"][name]) if name in row["params"] else "" for name in varied]
         cells.append([str(row["number"]), ended, number(row["value"]), took, *params])
@@ -124,6 +126,7 @@ def write_csv(rows: list[dict[str, Any]]) -> None:
         "max_rss_mb",
         "batch",
         "origin",
+        "cached",
         "dir",
     ]
     params = sorted({name for row in rows for name in row["params"]})

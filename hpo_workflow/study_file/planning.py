@@ -41,8 +41,22 @@ def load_plan(
         name = str(source.get("study", "module config"))
         loaded = load_mapping(source, name)
         text = to_json(source) + "\n"
+    loaded.warnings.extend(cache_warnings(loaded.spec.cache))
     plan = Plan(loaded.spec, loaded.identity_digest, loaded.identity, name, text)
     return without_products(plan, StudyFolder(on_disk(loaded.spec.root))), loaded
+
+
+def cache_warnings(folder: str | None) -> list[str]:
+    """Why results will not be shared in a cache's folder, if it is there."""
+    if folder is None or not os.path.lexists(folder):
+        return []
+    if not os.path.isdir(folder):
+        return [f"cache: {folder} is not a folder; results are neither taken from it nor shared."]
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return [f"cache: {folder} cannot be read by you; results are neither taken from it nor shared."]
+    if not os.access(folder, os.W_OK):
+        return [f"cache: {folder} cannot be written by you; results are taken from it, and new ones are not shared."]
+    return []
 
 
 def without_products(plan: Plan, folder: StudyFolder) -> Plan:

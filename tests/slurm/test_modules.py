@@ -28,7 +28,7 @@ module two:
     prefix: "pre"
 use rule * from two as two_*
 rule final:
-    input: rules.one_study.output, rules.two_study.output
+    input: rules.one_study.output.best, rules.two_study.output.best
     output: "final.txt"
     shell: "cat {input} > {output}; echo $SLURM_JOB_ID >> jobs.final"
 """
@@ -72,7 +72,7 @@ def test_the_trials_of_two_modules_and_the_last_rule_are_jobs(tmp_path: Path, qu
         ("b", {"complete": 2}),
     ]
     ran = [*jobs(tmp_path, "a"), *jobs(tmp_path, "b"), *jobs(tmp_path, "final")]
-    accounts = {row["JobID"]: row["State"] for row in quiet_cluster.sacct(("JobID", "State"))}
+    accounts = {row["JobID"]: row["State"] for row in quiet_cluster.squeue(("JobID", "State"), ended=True)}
     assert [accounts[job] for job, *_ in ran] == ["COMPLETED"] * 6
     assert len({job for job, *_ in ran}) == 6, "two of them shared a job"
     before = set(accounts)
@@ -80,6 +80,6 @@ def test_the_trials_of_two_modules_and_the_last_rule_are_jobs(tmp_path: Path, qu
 
     write_study(tmp_path, "b", 3)
     run()
-    added = {row["JobID"] for row in quiet_cluster.sacct(("JobID",))} - before
-    assert {job for job in added if "." not in job} == {jobs(tmp_path, "b")[-1][0], jobs(tmp_path, "final")[-1][0]}
+    added = {row["JobID"] for row in quiet_cluster.squeue(("JobID",), ended=True)} - before
+    assert added == {jobs(tmp_path, "b")[-1][0], jobs(tmp_path, "final")[-1][0]}
     assert sorted(number for _, number in jobs(tmp_path, "a")) == ["0", "1", "2"]

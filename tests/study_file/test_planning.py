@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,19 @@ def test_a_missing_file_and_a_folder_are_told_apart(folder: Path) -> None:
         load_plan("nothing.yaml")
     with pytest.raises(UsageError, match="give a study file, not a folder"):
         load_plan(".")
+
+
+def test_a_cache_that_cannot_be_used_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "study.yaml").write_text(STUDY % "" + "cache: shared\n")
+    assert load_plan("study.yaml")[1].warnings == []  # it will be made
+    (folder / "shared").mkdir()
+    assert load_plan("study.yaml")[1].warnings == []
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)  # root may write everywhere
+    assert load_plan("study.yaml")[1].warnings == [
+        "cache: shared cannot be written by you; results are taken from it, and new ones are not shared."
+    ]
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "shared cannot be read by you" in load_plan("study.yaml")[1].warnings[0]
+    (folder / "shared").rmdir()
+    (folder / "shared").write_text("")
+    assert "shared is not a folder" in load_plan("study.yaml")[1].warnings[0]

@@ -233,24 +233,6 @@ def test_a_faulty_study_ends_snakemake_with_the_report(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_result_of_another_study_is_taken_from_the_cache(tmp_path: Path) -> None:
-    command = 'echo ${trial.number} >> "$HPO_TEST_STARTS"; echo loss=${hpo.x}; echo other=-${hpo.x}'
-    shared = {"cache": "shared", "command": command, "sampler": "grid", "budget": {"parallel": 2}}
-    place = Place(tmp_path, space={"x": [1, 2, 3]}, **shared)
-    place.snakemake()
-    assert len(place.starts) == 3
-
-    place.write(study="t", space={"x": [1, 2, 3, 4]}, objective={"metric": "other", "direction": "minimize"})
-    place.root = tmp_path / "results" / "t"
-    place.snakemake()
-    assert len(place.starts) == 4, "only x=4 is new"
-    assert (place.best["value"], place.best["n_cached"]) == (-4.0, 3)
-
-    shutil.rmtree(tmp_path / "shared")
-    assert "Nothing to be done" in place.snakemake()
-    assert place.best["n_trials"] == {"complete": 4}
-
-
 def test_more_gpus_than_the_machine_has_end_snakemake_before_anything_runs(tmp_path: Path) -> None:
     place = Place(tmp_path, resources={"gpu": 3})
     os.environ["CUDA_VISIBLE_DEVICES"] = "0,1"
@@ -261,17 +243,3 @@ def test_more_gpus_than_the_machine_has_end_snakemake_before_anything_runs(tmp_p
     assert "study.yaml, resources.gpu: 3 asked for each trial, and this machine shows 2." in said
     assert "Traceback" not in said
     assert place.starts == []
-
-
-def test_a_cache_that_cannot_be_read_costs_a_trial_and_not_the_study(tmp_path: Path) -> None:
-    shared = {"cache": "shared", "sampler": "grid", "budget": {"parallel": 2}}
-    place = Place(tmp_path, space={"x": [1, 2]}, **shared)
-    place.snakemake()
-    for log in (tmp_path / "shared").rglob("*.log"):
-        log.unlink()
-        log.mkdir()  # a file of somebody else, for root too
-    place.write(study="t")
-    place.root = tmp_path / "results" / "t"
-    assert "Is a directory; trial 0 is run" in place.snakemake()
-    assert len(place.starts) == 4
-    assert place.best["n_trials"] == {"complete": 2}

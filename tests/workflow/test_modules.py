@@ -31,7 +31,7 @@ module two:
     prefix: "pre"
 use rule * from two as two_*
 rule winner:
-    input: rules.one_study.output, rules.two_study.output
+    input: rules.one_study.output.best, rules.two_study.output.best
     output: "winner.txt"
     shell: "cat {input} > {output}"
 """
