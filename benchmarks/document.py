@@ -55,7 +55,7 @@ def provenance(records: Sequence[Record]) -> str:
     least, most = min(repeats.values()), max(repeats.values())
     times = f"{least} times" if least == most else f"{least} to {most} times"
     shares = [
-        record["values"]["others_cpu_s"] / (record["values"].get("wall_s") or record["values"]["span_s"])
+        record["values"]["others_cpu_s"] / record["values"]["wall_s"]
         for record in records
         if "others_cpu_s" in record["values"]
     ]

@@ -111,6 +111,7 @@ def measure(case: Case, workshop: Workshop) -> dict[str, Any]:
     values = {
         **use(times, durations, slots),
         "bounds": bounds(durations, slots),
+        "wall_s": usage.wall_s,
         "before_s": min(time.start for time in times) - usage.begun,
         "after_s": usage.begun + usage.wall_s - max(time.end for time in times),
         "cpu_a_trial_s": usage.cpu_s / trials,

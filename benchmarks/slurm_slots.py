@@ -116,6 +116,8 @@ def where_time_went(
 
     A GPU is held by a job (`held`) or by nobody. Of the time that nobody holds it, `queued_idle` is while some job of
     ours waits in the queue, which is Slurm's own slowness, and `unasked_idle` while none does, which is ours.
+    `held_of_greedy` compares with jobs of the same lengths that follow each other at once, in the same order: what is
+    missing to 1 is lost to submitting and polling, whatever happens inside of the jobs.
     """
     rows = [(*jobs[time.job], time) for time in times]
     first = min(start for _, start, _, _ in rows)
@@ -136,6 +138,7 @@ def where_time_went(
     total = gpus * (last - first)
     return {
         "held": held / total,
+        "held_of_greedy": held / total / bounds([end - start for _, start, end, _ in rows], gpus)["greedy"],
         "queued_idle": queued_idle / total,
         "unasked_idle": 1 - (held + queued_idle) / total,
         "submit_to_start_s": statistics.mean(start - submit for submit, start, _, _ in rows),
@@ -169,6 +172,7 @@ def measure_on(cluster: Cluster, case: Case, workshop: Workshop) -> dict[str, An
         **where_time_went(times, slurm_times(cluster, [time.job for time in times]), gpus),
         "bounds": bounds(durations, gpus),
         "unseen_results": unseen_results(place.root),
+        "wall_s": usage.wall_s,
         "before_s": min(time.start for time in times) - usage.begun,
         "after_s": usage.begun + usage.wall_s - max(time.end for time in times),
         "login_cpu_a_trial_s": usage.cpu_s / trials,
@@ -182,7 +186,7 @@ def tables(records: Sequence[Record]) -> list[str]:
     """Slot use by polling and asking ahead."""
     results = Results(records)
     limits: dict[str, float] = records[0]["values"]["bounds"]
-    names = ("use", "of_greedy", "held", "unasked_idle", "queued_idle")
+    names = ("use", "of_greedy", "held", "held_of_greedy", "unasked_idle", "queued_idle")
     shares = [
         [f"{case['poll_s']} s", str(case["ahead"]), *(spread(results.values(case, name)) for name in names)]
         for case in results.cases

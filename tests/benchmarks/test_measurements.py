@@ -108,6 +108,7 @@ def test_the_time_of_the_gpus_is_held_or_idle_with_or_without_a_job_in_the_queue
     jobs = {"1": (9.0, 10.0, 15.0), "2": (17.0, 20.0, 25.0)}  # submitted, started, ended
     shares = slurm_slots.where_time_went(times, jobs, 1)
     assert shares["held"] == pytest.approx(10 / 15)
+    assert shares["held_of_greedy"] == pytest.approx(10 / 15)
     assert shares["queued_idle"] == pytest.approx(3 / 15)
     assert shares["unasked_idle"] == pytest.approx(2 / 15)
     assert shares["submit_to_start_s"] == 2.0
