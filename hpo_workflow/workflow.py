@@ -275,8 +275,9 @@ class SnakefileStudy:
             os.unlink(self.folder.paths.done(number, batch))
         except FileNotFoundError:
             pass
-        for path in (self.declared.done(number, batch), self.declared.metric(self.metrics_digest, number, batch)):
-            _forget(self._workflow, _on_disk(self._workflow, path))
+        paths = self.folder.paths  # `_on_disk` knows a module's prefix only while its rules are read
+        for path in (paths.done(number, batch), paths.metric(self.metrics_digest, number, batch)):
+            _forget(self._workflow, path)
 
     # ---- what the rules ask -------------------------------------------------------------------------------
     def in_flight(self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]) -> list[str]:

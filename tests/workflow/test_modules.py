@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -95,6 +96,9 @@ def test_two_studies_roll_in_one_workflow_and_feed_a_rule(tmp_path: Path) -> Non
         ("b", {"complete": 4}),
     ]
     assert (tmp_path / "pre" / "results" / "b" / "best.json").exists()
+    known = [base64.b64decode(file.name).decode() for file in (tmp_path / ".snakemake/metadata").iterdir()]
+    kept = [path for path in known if path.startswith("pre/results/b/state/done")]
+    assert len(kept) < 4, "Snakemake's records are swept below a prefix too, but for the last ones"
     assert "Nothing to be done" in workflow.run()
 
     workflow.study("b", 4, "echo loss=${hpo.x} edited")
