@@ -23,7 +23,7 @@ def write_study(folder: Path, name: str) -> None:
         "objective": {"metric": "loss", "direction": "minimize"},
         "sampler": "grid",
         "budget": {"parallel": 3},
-        "resources": {"mem": "800MB", "runtime": "2m"},
+        "resources": {"mem": "2GB", "runtime": "2m"},
         "cache": "shared",
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(study))

@@ -42,7 +42,7 @@ def write_study(folder: Path, name: str, trials: int) -> None:
         "objective": {"metric": "loss", "direction": "minimize"},
         "sampler": "random",
         "budget": {"trials": trials, "parallel": 2},
-        "resources": {"mem": "800MB", "runtime": "2m"},
+        "resources": {"mem": "2GB", "runtime": "2m"},
     }
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(study))
 
