@@ -112,10 +112,15 @@ def _example(folder: StudyFolder, state: StudyState, reason: str) -> list[str]:
 
 
 def log_path(folder: StudyFolder, number: int) -> str:
-    """The log of the attempt that ended a trial."""
+    """The log of the attempt that ended a trial; while there is none, of its last one."""
     result = folder.result(number)
     name = None if result is None else result.get("log")
-    return os.path.join(folder.root, name) if name else folder.paths.log(number, 1)
+    if name:
+        return os.path.join(folder.root, name)
+    attempt = 1
+    while os.path.exists(folder.paths.log(number, attempt + 1)):
+        attempt += 1
+    return folder.paths.log(number, attempt)
 
 
 def log_tail(path: str, n_lines: int = TAIL_LINES) -> list[str]:

@@ -364,6 +364,10 @@ class Run:
         state = self.follower.state
         spec = self.plan.spec
         done = f"{state.n_counted} done already" if state.n_counted else "nothing done yet"
+        unread = sum(result_exists(self.folder.paths, number) for number in state.live)
+        if unread:  # after a change of the metric settings, or of a crash between a trial's end and its parse
+            words = f"the output of {plural(unread, 'trial')} is read first"
+            done = f"{done}, {words}" if state.n_counted else words
         total = "trials until it is stopped" if spec.budget.trials is None else plural(spec.budget.trials, "trial")
         return f"study {spec.study}: {total}, {spec.budget.parallel} at a time; {done} (Snakemake's log: {self._log})"
 

@@ -16,7 +16,6 @@ from hpo_workflow.cli.terminal import duration, plural, show
 from hpo_workflow.cli.unfinished import unfinished
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.session import read_session
-from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
 
@@ -121,7 +120,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     shown += [warning_text(number, warning) for warning, number in state.warnings.items()]
     if report["running"]:
         shown.append("running now:")
-        shown += [f"  trial {number}: {_log(folder, number)}" for number in report["running"][:10]]
+        shown += [f"  trial {number}: {log_path(folder, number)}" for number in report["running"][:10]]
         if len(report["running"]) > 10:
             shown.append(f"  and {len(report['running']) - 10} more")
     if report["best"] is not None:
@@ -133,7 +132,3 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
 
 def _is_folder(opened: OpenStudy) -> bool:
     return not opened.argument.endswith((".yaml", ".yml"))
-
-
-def _log(folder: StudyFolder, number: int) -> str:
-    return log_path(folder, number)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo_workflow.cli.outcome import log_path
 from hpo_workflow.cli.trials import cell
 from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
@@ -145,6 +146,16 @@ def test_status_counts_what_does_not_count(hpo: Hpo) -> None:
     write_study(space={"x": {"type": "float", "low": 0.0, "high": 0.5}, "k": 3})
     emit(study)
     assert json.loads(hpo("status", study, "--json").out)["not_counted"]["outside_the_space"] == outside
+
+
+def test_the_log_of_a_trial_that_runs_is_that_of_its_last_attempt(hpo: Hpo) -> None:
+    folder, _ = emit(write_study())
+    for attempt in (1, 2):
+        path = Path(folder.paths.log(0, attempt))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert log_path(folder, 0) == folder.paths.log(0, 2) == "results/s/trials/000/0/log.2"
+    assert log_path(folder, 1) == "results/s/trials/000/1/log"
 
 
 def test_collect_writes_the_result(hpo: Hpo) -> None:

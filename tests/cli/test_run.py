@@ -215,6 +215,14 @@ def test_fresh_leaves_the_old_ones_on_disk(hpo: Hpo, snakemake: Path) -> None:
     assert "0 done" not in answer.err and "nothing done yet" in answer.err
 
 
+def test_after_a_change_of_the_metric_it_says_that_outputs_are_read_and_not_that_nothing_is_done(
+    hpo: Hpo, snakemake: Path
+) -> None:
+    finished_study()
+    answer = hpo("run", write_study(objective={"metric": "other", "direction": "minimize"}))
+    assert "at a time; the output of 4 trials is read first (Snakemake's log" in answer.err
+
+
 def test_failed_trials_are_set_aside_to_run_anew(hpo: Hpo, snakemake: Path) -> None:
     folder, plan = emit(write_study())
     end(folder, plan, {0: "timeout", 1: 0.25})
@@ -251,7 +259,8 @@ def test_a_finished_study_has_nothing_to_do_and_shows_its_best(hpo: Hpo, snakema
     assert answer.code == 0
     assert "study s: nothing to do, all 4 trials are done" in answer.err
     lines = answer.out.splitlines()
-    assert len(lines) == 2 and lines[0].startswith("best loss 0.125 (trial 2): x=")
+    assert len(lines) == 3 and lines[0].startswith("best loss 0.125 (trial 2): x=")
+    assert lines[2] == "report: results/s/report.html"
     assert lines[1].startswith("command: K=3 echo loss=")
 
 
