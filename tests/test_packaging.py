@@ -64,10 +64,12 @@ def test_the_version_stands_in_one_place(installed, tmp_path):
 
 def test_an_installed_package_does_not_read_the_clone(installed, tmp_path):
     code = (
-        "import hpo_workflow.shipped as s; print(s.PACKAGE, s.shipped('profiles/slurm'), s.shipped('rules/study.smk'))"
+        "import hpo_workflow, hpo_workflow.shipped as s;"
+        "print(s.PACKAGE, s.shipped('profiles/slurm'), s.shipped('rules/study.smk'), hpo_workflow.SNAKEFILE)"
     )
     for place in run(installed / "python", "-c", code, cwd=tmp_path).split():
         assert Path(place).is_relative_to(installed.parent.resolve())
+        assert Path(place).exists()
 
 
 def test_init_and_run_in_an_empty_folder(installed, tmp_path):
