@@ -293,7 +293,11 @@ def test_the_r_program_repeats_itself_and_gets_what_the_readme_says(tmp_path):
 @pytest.mark.need("Rscript")
 @pytest.mark.parametrize(
     ("old", "new", "message"),
-    [('"loess"', '"lowess"', "no method lowess"), ("degree <- 2", "degree <- 3", "Error in"), ("span <- 0.75\n", "", "Error in")],
+    [
+        ('"loess"', '"lowess"', "no method lowess"),
+        ("degree <- 2", "degree <- 3", "Error in"),
+        ("span <- 0.75\n", "", "Error in"),
+    ],
 )
 def test_the_r_program_ends_with_1_where_it_cannot_fit(old, new, message, tmp_path):
     done = ozone(tmp_path, DEFAULTS.replace(old, new))
