@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from benchmarks import extend, overhead, slots, slurm_slots, startup
 from benchmarks.accounting import MeasurementError
@@ -136,5 +139,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if good else 1
 
 
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """TERM ends a call as Ctrl-C does: clusters and studies are not left behind."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("interrupted; the same call goes on where it was")
+        sys.exit(130)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+END_S = 20.0
+"""Time that an interrupted command has to end what it has started."""
 TREE_USAGE = Path(__file__).with_name("tree_usage.py")
 
 JOB_TIMES = r"""
@@ -65,7 +69,15 @@ def account(
         out = Path(folder) / "usage.json"
         with (Path(folder) / "said").open("w+b") as said:
             launcher = [sys.executable, "-I", "-S", str(TREE_USAGE), str(out), *words]
-            subprocess.run(launcher, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False)
+            nothing = subprocess.DEVNULL
+            process = subprocess.Popen(
+                launcher, cwd=cwd, env=env, stdin=nothing, stdout=said, stderr=said, start_new_session=True
+            )
+            try:
+                process.wait()
+            except BaseException:
+                end_group(process)
+                raise
             said.seek(0)
             text = said.read().decode("utf-8", "replace")
         if not out.exists():
@@ -74,6 +86,18 @@ def account(
     if usage.code not in codes:
         raise MeasurementError(f"{words} in {cwd} ended with {usage.code}:\n{tail(text)}")
     return usage
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a command that is measured, so that an interrupted call leaves nothing behind: first asked, then by force."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def tail(text: str, lines: int = 25) -> str:

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import time
 
@@ -56,7 +57,8 @@ def main(out: str, command: list[str]) -> int:
     busy = busy_s()
     begun = time.time()
     start = time.monotonic()
-    pid = os.posix_spawnp(command[0], command, os.environ)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it goes to the whole group; this process waits for the others
+    pid = os.posix_spawnp(command[0], command, os.environ, setsigdef=[signal.SIGTERM])
     code, wall, orphans = wait_for_all(pid, start)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = used.ru_utime + used.ru_stime

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from benchmarks.accounting import MeasurementError, account, job_times, timed_environment
+from benchmarks.results_files import ROOT
+from tests.workflow.running import wait_for
 
 BURN = """
 import os, sys, time
@@ -59,3 +62,23 @@ def test_each_bash_leaves_its_command_and_its_time(tmp_path):
     ((command, cpu_s),) = jobs.items()
     assert command.startswith("true; ") and command.endswith("pass'; exit 7")
     assert 0.2 <= cpu_s < 1.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_call_leaves_nothing_behind(tmp_path, number):
+    pids = tmp_path / "pids"
+    busy = ["sh", "-c", f"echo $$ >>{pids}; sleep 300 & echo $! >>{pids}; wait"]
+    code = (
+        "import dataclasses, runpy, sys; from benchmarks import startup; from benchmarks.accounting import account; "
+        f"measure = lambda case, work: account({busy!r}, work.folder); "
+        "startup.PART = dataclasses.replace(startup.PART, measure=measure); "
+        f"sys.argv[1:] = ['startup', '--results', {str(tmp_path)!r}, '--repeat', '1']; "
+        "runpy.run_module('benchmarks', run_name='__main__')"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "interrupted; the same call goes on where it was\n"
+    assert not [pid for pid in pids.read_text().split() if os.path.exists(f"/proc/{pid}")]
