@@ -43,6 +43,7 @@ SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", 
 CGROUPS = Path("/sys/fs/cgroup")
 
 CONTROLLER, ACCOUNTING, DATABASE, FIRST_NODE = 17, 19, 20, 101  # offsets from the first port
+PORTS = 200  # the distance of two clusters
 DOWN_AFTER_S = 15  # until the controller calls a silent node down; real clusters wait 300 s
 
 
@@ -135,7 +136,11 @@ class Cluster:
     # ---- for tests ---------------------------------------------------------------------------------
     @property
     def nodes(self) -> tuple[str, ...]:
-        return tuple(f"node{index}" for index in range(1, self.size.nodes + 1))
+        """No two clusters of a machine share a name: slurmd names a job's control groups after its node and number, and
+        the end of a job kills whatever is in them.
+        """
+        cluster = self._port(0) // PORTS
+        return tuple(f"c{cluster}node{index}" for index in range(1, self.size.nodes + 1))
 
     def env(self) -> dict[str, str]:
         """The environment in which Slurm's commands, and Snakemake, talk to this cluster."""
@@ -396,7 +401,7 @@ class Cluster:
         if any(self._pid(path.stem) is not None for path in (self.folder / "pid").glob("*.pid")):
             return self._port(0)
         # In no fixed order: a second cluster that starts at the same moment finds the same ports free.
-        choices = random.SystemRandom().sample(range(16800, 32000, 200), 76)
+        choices = random.SystemRandom().sample(range(16800, 32000, PORTS), 76)
         first = next((port for port in choices if _ports_are_free(port, self.size.nodes)), None)
         if first is None:
             raise ClusterError("no free ports between 16800 and 32000")
@@ -570,7 +575,7 @@ def main() -> int:
         elif arguments.verb == "kill":
             if not arguments.node:
                 parser.error("which node?")
-            cluster.kill_node(arguments.node)
+            cluster.kill_node(next((name for name in cluster.nodes if name.endswith(arguments.node)), arguments.node))
         else:
             env = cluster.env()
             print("\n".join(f"export {name}={shlex.quote(env[name])}" for name in ("SLURM_CONF", "PATH")))

@@ -36,7 +36,7 @@ def test_each_job_that_asks_a_gpu_sees_one_of_its_own_and_is_in_the_accounts(qui
     assert wait_until(lambda: account(quiet_cluster, jobs[4]).get("State") == "COMPLETED", 180)
     for job in jobs:
         row = account(quiet_cluster, job)
-        assert row["NodeList"] == "node3"
+        assert row["NodeList"] == quiet_cluster.nodes[2]
         assert "gres/gpu=1" in row["AllocTRES"].split(",")
 
 
@@ -45,9 +45,9 @@ def test_a_node_that_dies_takes_the_processes_of_its_jobs_along_and_comes_back(q
     lost = submit(quiet_cluster, tmp_path, script, "--constraint=n2", "--no-requeue")
     kept = submit(quiet_cluster, tmp_path, "echo started; sleep 8", "--constraint=n1")
     assert wait_until(lambda: all((tmp_path / f"{job}.out").exists() for job in (lost, kept)), 20)
-    assert wait_until(lambda: len(quiet_cluster._processes_of("node2")) >= 3, 10)
-    quiet_cluster.kill_node("node2", noticed=True)
-    assert quiet_cluster._processes_of("node2") == []
+    assert wait_until(lambda: len(quiet_cluster._processes_of(quiet_cluster.nodes[1])) >= 3, 10)
+    quiet_cluster.kill_node(quiet_cluster.nodes[1], noticed=True)
+    assert quiet_cluster._processes_of(quiet_cluster.nodes[1]) == []
     assert wait_until(lambda: account(quiet_cluster, lost).get("State") == "NODE_FAIL", 180)
     quiet_cluster.revive()
     assert wait_until(lambda: account(quiet_cluster, kept).get("State") == "COMPLETED", 180)
