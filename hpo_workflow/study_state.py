@@ -70,6 +70,7 @@ class StudyState:
         self.identity = identity
         self.accepted = {identity, *accepted}
         self.set_aside = frozenset(set_aside)
+        self.limits = spec.limits_digest  # a batch under the same limits was proposed in the same space
         self.n_batches = 0
         self.next_number = 0
         self.last_batch: Mapping[str, Any] | None = None
@@ -110,7 +111,7 @@ class StudyState:
             self.foreign.setdefault(record["identity"], set()).add(number)
         elif number in self.set_aside:
             self.asides.append(proposal)
-        elif not self.spec.search_space.fits(proposal.params):
+        elif record["limits"] != self.limits and not self.spec.search_space.fits(proposal.params):
             self.misfits.add(number)
         else:
             self.emissions[number] = Emission(
@@ -323,7 +324,7 @@ class StudyState:
 
     def _ended_by_exhaustion(self) -> Ending | None:
         last = self.last_batch
-        if last is None or last["answer"] != "done" or last["limits"] != self.spec.limits_digest:
+        if last is None or last["answer"] != "done" or last["limits"] != self.limits:
             return None
         if self.to_emit_again or self.to_retry:
             return None
@@ -356,7 +357,7 @@ class StudyState:
         if self.to_retry:
             return True
         last = self.last_batch
-        if last is None or last["limits"] != self.spec.limits_digest:
+        if last is None or last["limits"] != self.limits:
             return True
         if last["answer"] == "wait":
             assert self.new or self.live, f"batch {last['batch']} waits for trials, but none is running"

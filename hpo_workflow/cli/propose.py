@@ -48,14 +48,15 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
         plan = read_record(plan_path)
         begun = time.process_time()
         spec = StudySpec.from_json(plan["spec"])
-        state = folder.state(plan, spec)
+        earlier = folder.batches()[:batch]
+        state = folder.state(plan, spec, earlier)
         answer = propose(spec, state, batch_rng(spec.seed, state.next_number))
-        record = _record(folder, plan, state, batch, answer)
+        record = _record(folder, plan, state, earlier, answer)
         record["sampler"]["cpu_s"] = round(time.process_time() - begun, 4)
         publish(folder.paths.batch_record(batch), record)
         published = folder.batch(batch)
         assert published is not None
-    folder.index_batches(folder.batches())
+        folder.index_batches([*earlier, published])
     cache = read_record(plan_path)["spec"]["cache"]
     if cache is not None:
         for trial in published["trials"]:
@@ -91,14 +92,16 @@ def write_files(folder: StudyFolder, trial: dict[str, Any]) -> None:
         replace(known[f"file.{name}"], resolve(file["text"], known))
 
 
-def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch: int, answer: Answer) -> dict[str, Any]:
+def _record(
+    folder: StudyFolder, plan: dict[str, Any], state: StudyState, earlier: list[dict[str, Any]], answer: Answer
+) -> dict[str, Any]:
     spec = state.spec
     session = read_session(folder.paths) or {"token": ""}
-    earlier = (float(record["elapsed_s"]) for record in folder.batches() if record["session"] != session["token"])
+    runs = (float(record["elapsed_s"]) for record in earlier if record["session"] != session["token"])
     losses = state.losses()
     return {
         "schema": 1,
-        "batch": batch,
+        "batch": len(earlier),
         "study": spec.study,
         "plan": digest_of(plan),
         "decisions": len(folder.decisions()),
@@ -112,7 +115,7 @@ def _record(folder: StudyFolder, plan: dict[str, Any], state: StudyState, batch:
         "told": state.told(),
         "asked": state.slots()[1],
         "session": session["token"],
-        "elapsed_s": round(max(earlier, default=0.0) + session_seconds(folder.paths), 3),
+        "elapsed_s": round(max(runs, default=0.0) + session_seconds(folder.paths), 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sampler": {**spec.sampler, **versions()},
         "trials": [_trial(spec, plan["identity"], action) for action in answer.actions],

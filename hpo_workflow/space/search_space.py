@@ -160,7 +160,7 @@ class SearchSpace:
 
 def is_active(parameter: Parameter, params: Params, active: Iterable[str]) -> bool:
     """Whether all conditions hold; a parent counts only while it is itself in `active` and has a value."""
-    return all(
+    return not parameter.when or all(
         condition.parent in active and condition.parent in params and condition_holds(condition, params)
         for condition in parameter.when
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from hpo_workflow.errors import StudyFolderError
@@ -143,8 +143,19 @@ class StudyFolder:
         return plan
 
     # ---- all together -------------------------------------------------------------------------------------
-    def state(self, plan: Mapping[str, Any], spec: StudySpec | None = None) -> StudyState:
-        """The study as its records tell it, under `plan`."""
+    def state(
+        self,
+        plan: Mapping[str, Any],
+        spec: StudySpec | None = None,
+        batches: Collection[Mapping[str, Any]] | None = None,
+    ) -> StudyState:
+        """The study as its records tell it, under `plan`.
+
+        Args:
+            plan: The plan, as its JSON.
+            spec: The plan's spec, where the caller has it.
+            batches: What `batches()` gives, where the caller has it.
+        """
         spec = spec or StudySpec.from_json(plan["spec"])
         decisions = self.decisions()
         metrics_digest = plan["metrics_digest"]
@@ -157,8 +168,9 @@ class StudyFolder:
             return indexed.get((number, batch)) or self.outcome(metrics_digest, number, batch)
 
         identity = plan["identity"]
+        records = self.batches() if batches is None else batches
         return read_state(
-            spec, identity, equal_identities(identity, decisions), numbers_set_aside(decisions), self.batches(), outcome
+            spec, identity, equal_identities(identity, decisions), numbers_set_aside(decisions), records, outcome
         )
 
 
