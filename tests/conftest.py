@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Generator
 from typing import TypeVar
@@ -11,6 +12,10 @@ import pytest
 from tests.machine import need, required
 
 SKIPPED = "Skipped: "
+
+# A shell that starts the tests with & tells them, and all their children, to ignore Ctrl-C, which some tests send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
