@@ -199,7 +199,11 @@ def _hammer(folder: str, name: str, seconds: float, wins: Any) -> None:
         digest = f"{turn % N_ENTRIES:012x}"
         won += cache.keep(paths, result(digest=digest, host=name))
         taken = StudyPaths(f"{folder}/{name}/taken{turn}")
-        if cache.place(taken, {**trial(), "digest": digest}, BATCH):
+        try:
+            placed = cache.place(taken, {**trial(), "digest": digest}, BATCH)
+        except (DamagedEntry, FileNotFoundError):  # deleted while it was copied: such a trial is run
+            placed = False
+        if placed:
             host = json.loads(Path(taken.result_record(0)).read_text())["host"]
             assert Path(taken.log(0, 1)).read_text() == f"from {host}\n" * 200
             assert Path(taken.metrics_file(0)).read_text() == f'{{"who": "{host}"}}\n'
