@@ -74,7 +74,9 @@ def spread(values: Sequence[float], digits: int = 3, unit: str = "") -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A table of Markdown; all columns but the first are numbers."""
     rule = ["---", *("---:" for _ in header[1:])]
-    return [f"| {' | '.join(row)} |" for row in (header, rule, *rows)]
+    lines = [header, rule, *rows]
+    assert all(len(line) == len(header) for line in lines), f"a line of another length than {header}"
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 @dataclass(frozen=True)

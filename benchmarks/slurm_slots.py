@@ -191,13 +191,14 @@ def tables(records: Sequence[Record]) -> list[str]:
         [f"{case['poll_s']} s", str(case["ahead"]), *(spread(results.values(case, name)) for name in names)]
         for case in results.cases
     ]
-    ideal = ["*ideal*", "", f"{limits['greedy']:.3f}", "1", f"{limits['greedy']:.3f}", "", ""]
+    ideal = ["*ideal*", "", f"{limits['greedy']:.3f}", "1", f"{limits['greedy']:.3f}", "1", "", ""]
     header = (
         "first question after",
         "ahead",
         "slot use",
         "of ideal",
         "held by jobs",
+        "of ideal",
         "idle, none asked",
         "idle, asked",
     )
