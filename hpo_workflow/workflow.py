@@ -8,7 +8,6 @@ rules are in `rules/study.smk`.
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import time
@@ -188,7 +187,7 @@ class SnakefileStudy:
     @property
     def _slot(self) -> str:
         """The resource that keeps trials which were proposed ahead waiting, on one machine; each study has its own."""
-        return "slot_" + re.sub(r"\W", "_", self.root)
+        return f"slot_{digest_of(self.root)}"
 
     def call(self, verb: str) -> str:
         """The command of a rule, for a shell, up to what depends on the job.
