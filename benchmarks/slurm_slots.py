@@ -6,8 +6,7 @@ import importlib.util
 import json
 import shutil
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from benchmarks.results_files import ROOT, Case, Record
 from benchmarks.slot_use import TrialTime, bounds, log_normal, read_times, use
 from benchmarks.slots import TIMES, study, write_durations
 from hpo_workflow.store.study_folder import StudyFolder
-from tests.slurm.cluster import PROGRAMS, SYSTEM_PATH, Cluster, session_folder, stop_orphans, wait_until
+from tests.slurm.cluster import PROGRAMS, SYSTEM_PATH, Cluster, running_cluster, wait_until
 
 GPUS = 12
 POLL = "slurm-init-seconds-before-status-checks"
@@ -58,22 +57,6 @@ def lacks(case: Case) -> str | None:
     if case["ahead"] and not knows_ahead():
         return "this version has no budget.ahead"
     return None
-
-
-@contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """A cluster without jobs: one that was started by hand and is left running, else one of our own."""
-    stop_orphans()
-    by_hand = Cluster()
-    ours = not by_hand.is_running()
-    cluster = Cluster(session_folder()) if ours else by_hand
-    try:
-        cluster.start()
-        cluster.cancel_all()
-        yield cluster
-    finally:
-        if ours:
-            cluster.stop(wipe=True)
 
 
 def slurm_times(cluster: Cluster, jobs: Sequence[str]) -> dict[str, tuple[float, float, float]]:

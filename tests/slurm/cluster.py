@@ -33,7 +33,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -534,6 +535,22 @@ PartitionName=urgent Nodes=ALL PriorityTier=20 {always}
 PartitionName=short Nodes=ALL PriorityTier=10 MaxTime=5 DefaultTime=1 State=UP PreemptMode=OFF
 PartitionName=lowprio Nodes=ALL PriorityTier=1 MaxTime=INFINITE DefaultTime=60 State=UP PreemptMode=REQUEUE GraceTime=0
 """
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster without jobs: one that was started by hand and is left running, else one of our own."""
+    stop_orphans()
+    by_hand = Cluster()
+    ours = not by_hand.is_running()
+    cluster = Cluster(session_folder()) if ours else by_hand
+    try:
+        cluster.start()
+        cluster.cancel_all()
+        yield cluster
+    finally:
+        if ours:
+            cluster.stop(wipe=True)
 
 
 def install() -> None:

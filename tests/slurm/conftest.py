@@ -7,15 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.machine import need
-from tests.slurm.cluster import Cluster, session_folder, stop_orphans
+from tests.slurm.cluster import Cluster, running_cluster
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the cluster run in one worker of pytest-xdist, and first: they are the longest."""
+    """Tests on a cluster come first: they are the longest. Each worker of pytest-xdist has a cluster of its own."""
     shared = [item for item in items if "slurm_cluster" in getattr(item, "fixturenames", ())]
-    for item in shared:
-        item.add_marker(pytest.mark.xdist_group("slurm"))
     items[:] = shared + [item for item in items if item not in shared]
 
 
@@ -26,16 +24,8 @@ def slurm_cluster() -> Iterator[Cluster]:
     One that was started by hand is used and left running.
     """
     need("slurm")
-    stop_orphans()
-    by_hand = Cluster()
-    ours = not by_hand.is_running()
-    cluster = Cluster(session_folder()) if ours else by_hand
-    try:
-        cluster.start()
+    with running_cluster() as cluster:
         yield cluster
-    finally:
-        if ours:
-            cluster.stop(wipe=True)
 
 
 @pytest.fixture
