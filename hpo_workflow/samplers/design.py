@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hpo_workflow.space import SearchSpace
-from hpo_workflow.space.encoding import Array, configuration
+from hpo_workflow.space.encoding import Array, Encoding, configuration
+from hpo_workflow.space.prior import PriorDensity
 from hpo_workflow.trial import Value
 
 LISTED = 20_000
@@ -41,21 +42,29 @@ def draw_unproposed(space: SearchSpace, taken: set[str], n: int, rng: np.random.
     return [left[i] for i in rng.permutation(len(left))[:n]]
 
 
-def draw_new(space: SearchSpace, taken: set[str], rng: np.random.Generator) -> dict[str, Value] | None:
-    """One uniform configuration that is not in `taken`; None when the space is exhausted."""
+def draw_new(
+    space: SearchSpace, taken: set[str], rng: np.random.Generator, prior: PriorDensity | None = None
+) -> dict[str, Value] | None:
+    """One configuration that is not in `taken`, drawn as the space's prior says; None when the space is exhausted.
+
+    Args:
+        prior: That of the space, where the caller has it.
+    """
+    prior = prior or PriorDensity(Encoding(space))
     for _ in range(TRIES):
-        params = configuration(space, rng.random(len(space.parameters)))
+        params = configuration(space, prior.from_uniform(rng.random((1, len(space.parameters))))[0])
         if space.key(params) not in taken:
             return params
     return next(iter(draw_unproposed(space, taken, 1, rng)), None)
 
 
 def draw_all_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
-    """`n` different uniform configurations that are not in `taken`; fewer only when no more are left."""
+    """`n` different configurations that are not in `taken`, as the prior says; fewer only when no more are left."""
     taken = set(taken)
+    prior = PriorDensity(Encoding(space))
     found: list[dict[str, Value]] = []
     while len(found) < n:
-        params = draw_new(space, taken, rng)
+        params = draw_new(space, taken, rng, prior)
         if params is None:
             break
         taken.add(space.key(params))
@@ -91,16 +100,18 @@ def sobol_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Genera
     """The next `n` points of the study's Sobol sequence that are not in `taken`; fewer only when no more are left.
 
     One scrambled sequence serves a whole study. It is found again in each call from the study's seed, and what was
-    already proposed is passed over, so that the points of many small batches are as even as those of one.
+    already proposed is passed over, so that the points of many small batches are as even as those of one. Where the
+    space has a prior, the points are as dense as it says.
     """
     taken = set(taken)
+    prior = PriorDensity(Encoding(space))
     allowed = VAIN + len(taken)  # passing over the sequence's own beginning is no sign of an exhausted space
     found: list[dict[str, Value]] = []
     vain = 0
     for point in sobol_points(len(space.parameters), study_seed(rng)):
         if len(found) == n or vain > allowed:
             break
-        params = configuration(space, point)
+        params = configuration(space, prior.from_uniform(point[None, :])[0])
         key = space.key(params)
         if key in taken:
             vain += 1

@@ -182,6 +182,15 @@ class Encoding:
         values = np.clip(np.round(np.exp(start + units * (stop - start))), parameter.low, parameter.high)
         return values.astype(np.int64) - parameter.low
 
+    def cells(self, i: int, ranks: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """(m,) and (m,): where the cells of values of the finite parameter i begin and end."""
+        parameter = self.space.parameters[i]
+        if isinstance(parameter, Int) and parameter.log and parameter.size > 1:
+            start, stop = _log_range(parameter)
+            values = (ranks + parameter.low).astype(float)
+            return (np.log(values - 0.5) - start) / (stop - start), (np.log(values + 0.5) - start) / (stop - start)
+        return ranks / self.sizes[i], (ranks + 1) / self.sizes[i]
+
     def shifted(self, x: Array, steps: npt.NDArray[np.int64]) -> Array:
         """(m, d) the same points with each finite parameter `steps` values further, not beyond its ends."""
         moved = x.copy()

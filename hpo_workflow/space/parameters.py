@@ -42,6 +42,23 @@ def _spread(size: int, points: int) -> list[int]:
     return sorted({(2 * i * (size - 1) + points - 1) // (2 * (points - 1)) for i in range(points)})
 
 
+STRENGTHS = ("weak", "medium", "strong")
+"""How sure the user can be of a prior; `space.prior` says in numbers what they mean."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Where the user expects good values of a parameter.
+
+    Args:
+        center: A possible value, in its one spelling.
+        strength: One of STRENGTHS.
+    """
+
+    center: Value
+    strength: str = "medium"
+
+
 @dataclass(frozen=True)
 class Float:
     """A real number from `low` to `high`, both included.
@@ -52,6 +69,7 @@ class Float:
         points: How many values a grid tries; None where none were asked for.
         when: All must hold for the parameter to be active.
         fallback: What is rendered while it is inactive.
+        prior: Where good values are expected; None where the user did not say.
     """
 
     name: str
@@ -62,6 +80,7 @@ class Float:
     points: int | None = None
     when: tuple[Condition, ...] = ()
     fallback: Value | None = None
+    prior: Prior | None = None
 
     @cached_property
     def _steps(self) -> tuple[Fraction, Fraction]:
@@ -124,6 +143,7 @@ class Int:
     points: int | None = None
     when: tuple[Condition, ...] = ()
     fallback: Value | None = None
+    prior: Prior | None = None
 
     @property
     def size(self) -> int:
@@ -167,6 +187,7 @@ class Categorical:
     ordered: bool = False
     when: tuple[Condition, ...] = ()
     fallback: Value | None = None
+    prior: Prior | None = None
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,10 +15,12 @@ from hpo_workflow.errors import Fault
 from hpo_workflow.space.conditions import BOUNDS, Condition
 from hpo_workflow.space.expression import Expression, ExpressionError, parse_expression, unknown_name_cure
 from hpo_workflow.space.parameters import (
+    STRENGTHS,
     Categorical,
     Float,
     Int,
     Parameter,
+    Prior,
     exact,
     is_number,
     same_choice,
@@ -37,14 +40,14 @@ MAX_POINTS = 1_000_000
 MAX_PROBES = 4000
 """Combinations of values at which an expression is tried."""
 
-COMMON_KEYS = ("when", "fallback")
+COMMON_KEYS = ("when", "fallback", "prior")
 KEYS = {
     "float": ("type", "low", "high", "log", "step", "points", *COMMON_KEYS),
     "int": ("type", "low", "high", "log", "step", "points", *COMMON_KEYS),
     "categorical": ("type", "choices", "ordered", *COMMON_KEYS),
 }
 
-RESERVED = ("prior", "dist", "repeat")
+RESERVED = ("dist", "repeat")
 
 TYPE_HINTS = {
     "double": "float",
@@ -86,6 +89,19 @@ KEY_HINTS = {
     "grid": "points",
     "n_points": "points",
 }
+PRIOR_HINTS = {
+    "mean": "center",
+    "mu": "center",
+    "mode": "center",
+    "value": "center",
+    "guess": "center",
+    "centre": "center",
+    "confidence": "strength",
+    "sigma": "strength",
+    "std": "strength",
+    "weight": "strength",
+}
+STRENGTH_HINTS = {"low": "weak", "normal": "medium", "default": "medium", "high": "strong"}
 
 
 def read_space(mapping: Any) -> tuple[SearchSpace | None, list[Fault]]:
@@ -227,6 +243,33 @@ class _Reader:
             self.read_int(name, given)
         else:
             self.read_float(name, given)
+        if "prior" in given:
+            self.read_prior(name, given["prior"])
+
+    def read_prior(self, name: str, given: Any) -> None:
+        """Give the parameter, if it has no faults, its prior."""
+        parameter = self.parameters.get(name)
+        if not isinstance(given, Mapping):
+            example = shown(given) if parameter is not None and parameter.contains(given) else "VALUE"
+            cure = f"Give prior: {{center: {example}}}, and with it strength: {_either(STRENGTHS)} if you like."
+            self.fault(f"{name}.prior", f"{shown(given)} is not a prior.", cure)
+            return
+        for key in given:
+            if key not in ("center", "strength") and not str(key).startswith("x-"):
+                cure = nearest(str(key), ("center", "strength"), PRIOR_HINTS)
+                self.fault(f"{name}.prior.{key}", "this key is not known.", cure)
+        strength = given.get("strength", "medium")
+        if not isinstance(strength, str) or strength not in STRENGTHS:
+            cure = nearest(str(strength), STRENGTHS, STRENGTH_HINTS)
+            self.fault(f"{name}.prior.strength", f"{shown(strength)} is not a strength.", cure)
+        if "center" not in given:
+            self.fault(f"{name}.prior", "center is missing.", "Give center, the value that you expect to be good.")
+        elif parameter is not None and not parameter.contains(given["center"]):
+            problem = f"{name} is never {shown(given['center'])}."
+            self.fault(f"{name}.prior.center", problem, f"It is {domain(parameter)}.{near(parameter, given['center'])}")
+        elif parameter is not None and isinstance(strength, str):
+            prior = Prior(parameter.canonical(given["center"]), strength)
+            self.parameters[name] = replace(parameter, prior=prior)
 
     def check_keys(self, name: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
         for key in given:
@@ -477,18 +520,18 @@ class _Reader:
                         "Give bounds, for example {ge: 0.1, lt: 0.5}.",
                     )
                 elif not parent.contains(value):
-                    self.fault(key, f"{condition.parent} is never {shown(value)}.", f"It is {_domain(parent)}.")
+                    self.fault(key, f"{condition.parent} is never {shown(value)}.", f"It is {domain(parent)}.")
             return
         given = {word: getattr(condition, word) for word in BOUNDS}
         bounds = ", ".join(f"{word}: {shown(bound)}" for word, bound in given.items() if bound is not None)
         if isinstance(parent, Categorical) and not all(is_number(choice) for choice in parent.choices):
             self.fault(
                 key,
-                f"{{{bounds}}} needs numbers, and {condition.parent} is {_domain(parent)}.",
+                f"{{{bounds}}} needs numbers, and {condition.parent} is {domain(parent)}.",
                 f"List the values: {condition.parent}: [{shown(parent.choices[0])}].",
             )
         elif not self.possible(parent, condition):
-            self.fault(key, f"{{{bounds}}} is never true.", f"{condition.parent} is {_domain(parent)}.")
+            self.fault(key, f"{{{bounds}}} is never true.", f"{condition.parent} is {domain(parent)}.")
 
     @staticmethod
     def possible(parent: Parameter, condition: Condition) -> bool:
@@ -612,7 +655,7 @@ def _reads_as_number(text: str) -> bool:
         return False
 
 
-def _domain(parameter: Parameter) -> str:
+def domain(parameter: Parameter) -> str:
     """What a parameter can be, for people."""
     if isinstance(parameter, Categorical):
         texts = [shown(choice) for choice in parameter.choices[:8]]
@@ -620,6 +663,28 @@ def _domain(parameter: Parameter) -> str:
     step = "" if parameter.step in (None, 1) else f" in steps of {shown(parameter.step)}"
     kind = "whole and " if isinstance(parameter, Int) else ""
     return f"{kind}from {shown(parameter.low)} to {shown(parameter.high)}{step}"
+
+
+def near(parameter: Parameter, value: Any) -> str:
+    """A cure for a value that a parameter never has: ` The nearest is 32.`, or nothing where none is near."""
+    if isinstance(parameter, Categorical):
+        texts = {str(shown(choice)): choice for choice in parameter.choices}
+        found = difflib.get_close_matches(value, list(texts), 1) if isinstance(value, str) else []
+        return f" Did you mean {found[0]}?" if found else ""
+    if not is_number(value) or not math.isfinite(value):
+        return ""
+    inside = min(max(value, parameter.low), parameter.high)
+    if parameter.size is None:
+        return f" The nearest is {shown(inside)}."
+    last = parameter.size - 1
+    index = min(
+        max(math.floor((exact(inside) - exact(parameter.low)) / exact(parameter.step or 1) + Fraction(1, 2)), 0), last
+    )
+    return f" The nearest is {shown(parameter.value(index))}."
+
+
+def _either(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _sorted_by_need(needs: Mapping[str, set[str]]) -> tuple[list[str], list[str]]:

@@ -17,11 +17,12 @@ import jsonschema
 
 from hpo_workflow.errors import ConfigError, Fault
 from hpo_workflow.samplers import check_settings
+from hpo_workflow.samplers.registry import LATER
 from hpo_workflow.space import SearchSpace, read_space
 from hpo_workflow.spec import Budget, Define, Limits, MetricSettings, Objective, StudySpec, Template, digest_of
 from hpo_workflow.study_file import identity, yaml_reader
 from hpo_workflow.study_file.quantities import bytes_of, seconds_of
-from hpo_workflow.study_file.schema import LATER_SAMPLERS, default_of, study_schema
+from hpo_workflow.study_file.schema import default_of, study_schema
 from hpo_workflow.study_file.sentences import fault_of, shown
 from hpo_workflow.study_file.yaml_reader import Document, Path, dotted
 from hpo_workflow.template import check_template
@@ -206,6 +207,11 @@ class _Loader:
             found["when"] = {parent: _condition_with_numbers(wanted) for parent, wanted in found["when"].items()}
         if found.get("type") in ("float", "int") and "fallback" in found:
             found["fallback"] = _as_number(found["fallback"])
+        if isinstance(found.get("prior"), dict) and "center" in found["prior"]:
+            if found.get("type") in ("float", "int"):
+                found["prior"] = {**found["prior"], "center": _as_number(found["prior"]["center"])}
+            else:
+                self._refuse_number(("space", name, "prior", "center"), found["prior"]["center"])
         return found
 
     def _refuse_number(self, path: Path, value: Any) -> None:
@@ -523,7 +529,7 @@ class _Loader:
         if not self.is_good("sampler") or not isinstance(settings, dict):
             return dict(default_of("sampler"))
         path: Path = ("sampler", "name") if isinstance(given, dict) else ("sampler",)
-        if settings["name"] in LATER_SAMPLERS:
+        if settings["name"] in LATER:
             self.fault(path, f"the sampler {settings['name']} is not in this version.", "Write `sampler: auto`.")
         else:
             known = {name: value for name, value in settings.items() if not name.startswith("x-")}

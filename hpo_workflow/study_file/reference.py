@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo_workflow.samplers.registry import SAMPLERS
 from hpo_workflow.study_file.schema import SCHEMA, is_later, study_schema
 
 SCHEMA_FILE = Path(__file__).parent / "schema.json"
@@ -194,11 +195,28 @@ def _entry(key: str, node: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
         text += f" Example: `{key}: {_shown(example)}`."
     yield text
     below = {name: child for name, child in node.get("properties", {}).items() if not is_later(child)}
+    if key == "sampler":
+        yield from _entry("name", below["name"], 1)
+        yield from _samplers()
+        return
     entry = node.get("additionalProperties")
     if not below and isinstance(entry, Mapping) and key != "space":
         below = entry.get("properties", {})
     for name, child in below.items():
         yield from _entry(name, child, depth + 1)
+
+
+def _samplers() -> Iterator[str]:
+    """The names that `sampler` has, each with its options."""
+    for name, entry in SAMPLERS.items():
+        needs = f" Needs the extra `{entry.package}`." if entry.package else ""
+        rest = " All other keys are its own options." if entry.rest else ""
+        yield f"  - `{name}`: {entry.description}.{rest}{needs}"
+        for key, option in entry.options.items():
+            facts = ["required"] if option.required else []
+            facts.append(option.wanted)
+            facts += [f"default `{_shown(option.default)}`"] if option.default is not None else []
+            yield f"    - `{key}` ({', '.join(facts)}): {option.description}"
 
 
 def _kind(node: Mapping[str, Any]) -> str:
@@ -243,9 +261,11 @@ def _space(parameter: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plain(key: str, node: Mapping[str, Any]) -> Iterator[str]:
+def _plain(key: str, node: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
     default = f", default `{_shown(node['default'])}`" if "default" in node else ""
-    yield f"- `{key}` ({_kind(node)}{default}): {node['description']}"
+    yield f"{'  ' * depth}- `{key}` ({_kind(node)}{default}): {node['description']}"
+    for name, child in node.get("properties", {}).items():
+        yield from _plain(name, child, depth + 1)
 
 
 def main(arguments: list[str]) -> int:

@@ -14,13 +14,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_workflow.samplers.registry import SAMPLERS
+from hpo_workflow.space.parameters import STRENGTHS
 from hpo_workflow.template.file_formats import FORMATS
 from hpo_workflow.template.placeholders import NAME
 
 STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-SAMPLERS = ("auto", "tpe", "gp", "random", "grid", "sobol")
-LATER_SAMPLERS = ("cmaes", "optuna", "external", "nsga2")
 SCALAR = ["string", "number", "boolean"]
 
 
@@ -30,6 +30,15 @@ def _later(description: str) -> dict[str, Any]:
 
 def _instead(key: str, description: str) -> dict[str, Any]:
     return {"description": description, "not": {}, "instead": key}
+
+
+def _sampler_options() -> dict[str, Any]:
+    """The options of all samplers; who takes which, and what each may be, is checked where a sampler is made."""
+    described: dict[str, list[str]] = {}
+    for name, entry in SAMPLERS.items():
+        for key, option in entry.options.items():
+            described.setdefault(key, []).append(f"`{name}`: {option.description}")
+    return {key: {"description": " ".join(sentences)} for key, sentences in described.items()}
 
 
 _DURATION = {"type": ["string", "number"], "format": "duration"}
@@ -79,7 +88,24 @@ _PARAMETER: dict[str, Any] = {
             "description": "A derived value: arithmetic on other parameters (`lr * batch / 64`), computed and "
             "never sampled.",
         },
-        "prior": _later("Where good values are expected."),
+        "prior": {
+            "type": "object",
+            "required": ["center"],
+            "additionalProperties": False,
+            "examples": [{"center": 0.001, "strength": "strong"}],
+            "description": "Where you expect good values: trials begin near `center`, a possible value of the "
+            "parameter, and results outweigh the prior as they come in.",
+            "properties": {
+                "center": {"type": SCALAR, "description": "The value that you expect to be good."},
+                "strength": {
+                    "enum": list(STRENGTHS),
+                    "default": "medium",
+                    "description": "How sure you are: a standard deviation of 0.4, 0.2 or 0.1 of the range (on the "
+                    "logarithmic scale with `log`); of choices without order, `center` gets a quarter, a half or 0.8 "
+                    "of the draws to itself.",
+                },
+            },
+        },
         "dist": _later("Another distribution than the uniform one."),
         "repeat": _later("One parameter for each layer."),
     },
@@ -326,9 +352,9 @@ SCHEMA: dict[str, Any] = {
                 "name": {
                     "type": "string",
                     "examples": list(SAMPLERS),
-                    "description": "`auto`, `tpe` (Parzen estimators), `gp` (Gaussian process), `random`, `grid` "
-                    "or `sobol`.",
-                }
+                    "description": "One of the names below.",
+                },
+                **_sampler_options(),
             },
             "examples": ["tpe"],
             "description": "Who proposes the trials: a name, or a mapping of `name` and the sampler's options.",

@@ -57,6 +57,17 @@ def test_a_space_of_all_kinds_is_read() -> None:
     assert not space.is_conditional("lr")
 
 
+def test_a_prior_keeps_the_one_spelling_of_its_center() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "x": {"type": "float", "low": 0, "high": 2, "prior": {"center": 1, "x-why": "the paper"}},
+            "b": {"choices": [1.5, 2, 3], "prior": {"center": 2.0, "strength": "strong"}, "when": {"x": {"gt": 1}}},
+        }
+    )
+    assert repr(space.by_name["x"].prior) == "Prior(center=1.0, strength='medium')"
+    assert repr(space.by_name["b"].prior) == "Prior(center=2, strength='strong')"
+
+
 def test_parents_come_before_children_whatever_the_order_of_the_file() -> None:
     space = SearchSpace.from_mapping(
         {"b": {"choices": [1, 2], "when": {"a": 1}}, "c": {"choices": [1, 2], "when": {"b": 2}}, "a": [1, 2]}
@@ -147,14 +158,68 @@ MESSAGES: list[tuple[Any, str]] = [
     (
         {"lr": {**LR, "hihg": 1}},
         "space.lr.hihg: this key is not known. "
-        "Did you mean high? Known here: type, low, high, log, step, points, when, fallback.",
+        "Did you mean high? Known here: type, low, high, log, step, points, when, fallback, prior.",
     ),
     (
         {"x": {"type": "float", "low": 0, "high": 1, "max": 2}},
         "space.x.max: this key is not known. "
-        "Did you mean high? Known here: type, low, high, log, step, points, when, fallback.",
+        "Did you mean high? Known here: type, low, high, log, step, points, when, fallback, prior.",
     ),
-    ({"lr": {**LR, "prior": "normal"}}, "space.lr.prior: prior is not in this version. Remove prior."),
+    # priors
+    (
+        {"lr": {**LR, "prior": 0.01}},
+        "space.lr.prior: 0.01 is not a prior. "
+        "Give prior: {center: 0.01}, and with it strength: weak, medium or strong if you like.",
+    ),
+    (
+        {"lr": {**LR, "prior": "normal"}},
+        "space.lr.prior: normal is not a prior. "
+        "Give prior: {center: VALUE}, and with it strength: weak, medium or strong if you like.",
+    ),
+    (
+        {"lr": {**LR, "prior": {"strength": "weak"}}},
+        "space.lr.prior: center is missing. Give center, the value that you expect to be good.",
+    ),
+    (
+        {"lr": {**LR, "prior": {"center": 1}}},
+        "space.lr.prior.center: lr is never 1. It is from 1e-05 to 0.1. The nearest is 0.1.",
+    ),
+    (
+        {"n": {"type": "int", "low": 32, "high": 512, "step": 32, "prior": {"center": 100}}},
+        "space.n.prior.center: n is never 100. It is whole and from 32 to 512 in steps of 32. The nearest is 96.",
+    ),
+    (
+        {"n": {"type": "int", "low": 1, "high": 8, "prior": {"center": 2.0}}},
+        "space.n.prior.center: n is never 2.0. It is whole and from 1 to 8. The nearest is 2.",
+    ),
+    (
+        {"x": {"type": "float", "low": 0, "high": 1, "step": 0.1, "prior": {"center": float("nan")}}},
+        "space.x.prior.center: x is never .nan. It is from 0.0 to 1.0 in steps of 0.1.",
+    ),
+    (
+        {"o": {"choices": OPTIMIZER, "prior": {"center": "adamw"}}},
+        "space.o.prior.center: o is never adamw. It is one of adam, sgd. Did you mean adam?",
+    ),
+    (
+        {"o": {"choices": OPTIMIZER, "prior": {"center": True}}},
+        "space.o.prior.center: o is never true. It is one of adam, sgd.",
+    ),
+    (
+        {"lr": {**LR, "prior": {"mean": 0.01, "center": 0.01}}},
+        "space.lr.prior.mean: this key is not known. Did you mean center? Known here: center, strength.",
+    ),
+    (
+        {"lr": {**LR, "prior": {"center": 0.01, "strength": "high"}}},
+        "space.lr.prior.strength: high is not a strength. Did you mean strong? Known here: weak, medium, strong.",
+    ),
+    (
+        {"lr": {**LR, "prior": {"center": 0.01, "strength": 3}}},
+        "space.lr.prior.strength: 3 is not a strength. Known here: weak, medium, strong.",
+    ),
+    (
+        {"lr": LR, "y": {"expr": "2 * lr", "prior": {"center": 1}}},
+        "space.y.prior: prior is not possible beside expr: a derived value is never sampled. Remove prior.",
+    ),
     ({"lr": {**LR, "dist": "normal"}}, "space.lr.dist: dist is not in this version. Remove dist."),
     ({"lr": {**LR, "repeat": 3}}, "space.lr.repeat: repeat is not in this version. Remove repeat."),
     (

@@ -193,6 +193,26 @@ def test_a_mapping_may_not_give_choices_that_read_as_numbers(entry: Any, folder:
         load_mapping({**MAPPING, "space": space}, "config")
 
 
+def test_a_mapping_may_give_the_center_of_a_range_as_text_and_not_that_of_choices(folder: Path) -> None:
+    lr = {"type": "float", "low": "1e-5", "high": "1e-1", "prior": {"center": "1e-3"}}
+    spec = load_mapping({**MAPPING, "space": {**MAPPING["space"], "lr": lr}}, "config").spec
+    prior = spec.search_space.by_name["lr"].prior
+    assert prior is not None
+    assert prior.center == 1e-3
+    choices = {"choices": [0.1, 0.2], "prior": {"center": "0.1"}}
+    with pytest.raises(ConfigError, match=r"space\.lr\.prior\.center: .0\.1. is text that reads as a number"):
+        load_mapping({**MAPPING, "space": {**MAPPING["space"], "lr": choices}}, "config")
+
+
+def test_a_prior_is_no_part_of_what_a_trial_runs(folder: Path) -> None:
+    lr = {"type": "float", "low": 1e-5, "high": 0.1, "prior": {"center": 1e-3}}
+    other = {"type": "float", "low": 1e-5, "high": 0.1, "prior": {"center": 1e-2, "strength": "strong"}}
+    digests = [
+        load_mapping({**MAPPING, "space": {**MAPPING["space"], "lr": x}}, "c").identity_digest for x in (lr, other)
+    ]
+    assert digests[0] == digests[1]
+
+
 def test_a_mapping_is_not_changed(folder: Path) -> None:
     before = json.dumps(MAPPING)
     load_mapping(MAPPING, "config")

@@ -12,9 +12,10 @@ import yaml
 
 from hpo_workflow import spec
 from hpo_workflow.samplers import known_samplers
+from hpo_workflow.samplers.registry import SAMPLERS
 from hpo_workflow.study_file import load_study, study_schema
 from hpo_workflow.study_file.reference import EXAMPLE, REFERENCE_FILE, SCHEMA_FILE, main, reference_text, schema_text
-from hpo_workflow.study_file.schema import SAMPLERS, default_of, is_later
+from hpo_workflow.study_file.schema import default_of, is_later
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,8 +58,13 @@ def test_the_example_of_the_reference_loads_and_fits_the_schema(tmp_path: Path) 
     jsonschema.validate(yaml.safe_load(EXAMPLE), study_schema())
 
 
-def test_the_schema_knows_the_samplers() -> None:
-    assert known_samplers() == SAMPLERS
+def test_the_reference_lists_every_sampler_and_each_of_its_options() -> None:
+    lines = reference_text().splitlines()
+    for name in known_samplers():
+        start = next(i for i, line in enumerate(lines) if line.startswith(f"  - `{name}`: "))
+        for number, (key, option) in enumerate(SAMPLERS[name].options.items(), 1):
+            assert lines[start + number].startswith(f"    - `{key}` (") and option.wanted in lines[start + number]
+            assert option.description in study_schema()["properties"]["sampler"]["properties"][key]["description"]
 
 
 def test_defaults_of_the_schema_are_those_of_the_spec() -> None:
