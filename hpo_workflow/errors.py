@@ -3,6 +3,7 @@
 HPOWorkflowError
 ├── ConfigError         a study file is wrong: all its faults at once, each with its cure
 ├── UsageError          a command was called wrongly, or at the wrong moment
+│   └── MissingExtra    what was asked for needs a package that is not installed
 ├── StudyFolderError    a study's folder does not hold what it should
 └── MetricError         a log or a metric setting cannot be read
 
@@ -60,6 +61,20 @@ class ConfigError(HPOWorkflowError):
 
 class UsageError(HPOWorkflowError):
     """A command was called wrongly, or at a moment when it must not run."""
+
+
+class MissingExtra(UsageError, ImportError):
+    """What was asked for needs a package that an extra of ours installs.
+
+    Attributes:
+        package: The package that is not installed.
+        extra: The extra that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package = package
+        self.extra = extra
+        super().__init__(f"this needs {package}, which is not installed.\n  pip install 'hpo-workflow[{extra}]'")
 
 
 class StudyFolderError(HPOWorkflowError):

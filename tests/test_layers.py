@@ -26,7 +26,7 @@ LEVELS = (
     {"space", "metrics"},
     {"surrogates", "acquisition"},
     {"samplers"},
-    {"spec", "optimizer"},
+    {"spec", "optimizer", "integrations"},
     {"template", "study_state"},
     {"propose", "analysis"},
     {"report"},
@@ -201,11 +201,18 @@ def test_no_trial_waits_for_what_only_a_person_is_shown():
     assert "hpo_workflow.metrics.line_report" not in done.stdout.split()
 
 
+def distributions(lines: list[str]) -> set[str]:
+    """The packages that a list of requirements names."""
+    return {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower() for line in lines}
+
+
 def test_each_package_that_is_imported_is_declared_and_each_declared_one_is_imported():
+    """An extra that the package imports is named like what it installs, as its error message says."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower() for line in project["dependencies"]}
+    declared = distributions(project["dependencies"])
+    extras = {name for name, lines in project["optional-dependencies"].items() if name in distributions(lines)}
     used = {other.partition(".")[0] for name in modules() for other in imports(name) if not ours(other)}
     for rules in PACKAGE.rglob("*.smk"):
         used |= set(re.findall(r"^\s*(?:from|import) (\w+)", rules.read_text(), re.MULTILINE)) - {"hpo_workflow"}
     used -= set(sys.stdlib_module_names)
-    assert {DISTRIBUTION.get(name, name) for name in used} == declared
+    assert {DISTRIBUTION.get(name, name) for name in used} - extras == declared

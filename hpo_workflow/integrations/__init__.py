@@ -1,0 +1,1 @@
+"""Bridges to other libraries. Nothing here is imported unless somebody asks for it: each needs an extra."""
