@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpo_workflow.errors import ConfigError, UsageError
-from hpo_workflow.samplers import check_settings, get_sampler
+from hpo_workflow.samplers import Plan, check_settings, get_sampler
 from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.trial import Value
@@ -27,6 +27,8 @@ class Optimizer:
         space: As `space:` in a study file.
         sampler: A name, or a mapping with a name and options, as `sampler:` in a study file.
         seed: Equal seeds and equal calls give equal proposals, in any process.
+        budget: How many configurations will be tried, if that is known; some samplers choose by it.
+        parallel: How many are under way at once.
 
     What was asked and not told is pending: samplers know of it and do not propose it again.
     """
@@ -36,15 +38,21 @@ class Optimizer:
         space: Mapping[str, Any] | SearchSpace,
         sampler: str | Mapping[str, Any] = "auto",
         seed: int = 0,
+        *,
+        budget: int | None = None,
+        parallel: int = 1,
     ) -> None:
         self.space = space if isinstance(space, SearchSpace) else SearchSpace.from_mapping(space)
         faults = check_settings(sampler, self.space)
         if faults:
             raise ConfigError("sampler", faults)
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
+        if not _is_whole(seed) or seed < 0:
             raise UsageError(f"seed is {seed!r}; give a whole number from 0.")
         self.seed = int(seed)
-        self._sampler = get_sampler(sampler)
+        for name, count in (("budget", 1 if budget is None else budget), ("parallel", parallel)):
+            if not _is_whole(count) or count < 1:
+                raise UsageError(f"{name} is {count!r}; give a whole number from 1.")
+        self._sampler = get_sampler(sampler, Plan(budget, parallel))
         self._observations: list[Observation] = []
         self._pending: dict[str, dict[str, Value]] = {}
 
@@ -55,7 +63,7 @@ class Optimizer:
 
     def ask(self, n: int = 1) -> list[dict[str, Value]]:
         """`n` configurations to try, active parameters only; fewer only when nothing new is left in the space."""
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
+        if not _is_whole(n) or n < 0:
             raise UsageError(f"ask({n!r}): give how many proposals you want, a whole number from 0.")
         if n == 0:
             return []
@@ -94,6 +102,10 @@ class Optimizer:
                 return f"{values[name]!r} is not possible for {name}."
         missing = [name for name in active if name not in values]
         return f"{', '.join(missing)} missing."
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo_workflow.samplers import get_sampler
+from hpo_workflow.samplers import Plan, get_sampler
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.study_state import Emission, StudyState
 from hpo_workflow.trial import Proposal
@@ -68,7 +68,7 @@ def fill(spec: StudySpec, state: StudyState, again: Sequence[Emission], fresh: i
     answer = Answer("open", actions=tuple(actions))
     if wanted == 0:
         return answer
-    sampler = get_sampler(spec.sampler)
+    sampler = get_sampler(spec.sampler, Plan(spec.budget.trials, spec.budget.parallel))
     history = state.history()
     if retried:
         history = history.with_pending(retried)

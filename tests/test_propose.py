@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 
+from hpo_workflow.samplers import Plan, get_sampler
 from hpo_workflow.spec import Budget
 from tests.simulated import Simulated
 
 TPE = {"name": "tpe", "startup": 4}
 SPACE = {"x": {"type": "float", "low": 0.0, "high": 1.0}, "k": ["a", "b", "c"]}
+
+
+def test_the_sampler_is_told_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr("hpo_workflow.propose.get_sampler", lambda *given: told.append(given) or get_sampler(*given))
+    study = Simulated(tmp_path, space=SPACE, sampler={"name": "random"}, budget=Budget(16, 4))
+    study.propose()
+    assert told == [({"name": "random"}, Plan(trials=16, parallel=4))]
 
 
 def proposals(study: Simulated) -> list[list[Any]]:
