@@ -40,7 +40,7 @@ LEVELS = (
 
 CORE = ("trial", "objective", "space", "metrics", "surrogates", "acquisition", "samplers", "spec", "template")
 CORE += ("study_state", "propose", "optimizer", "analysis")
-CORE_KNOWS = {"numpy", "scipy"}
+CORE_KNOWS = {"numpy", "scipy", "optuna"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}
 WORLD |= {"pathlib", "platform", "random", "secrets", "select", "shutil", "socket", "subprocess", "sys", "tempfile"}
 WORLD |= {"threading", "time", "urllib", "uuid"}

@@ -10,14 +10,14 @@ they are the decimal numbers that they stand for.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from hpo_workflow.errors import MissingExtra, UsageError
+from hpo_workflow.samplers.optuna_sampler import quiet
 from hpo_workflow.space import Float
 
 try:
@@ -70,7 +70,7 @@ def read_trials(url: str, study: str | None = None, folder: Path | None = None) 
     UsageError where there is no such file or study, where several studies could be meant, where the study has several
     objectives, and where the storage cannot be read.
     """
-    with _quiet():
+    with quiet():
         storage = _open(url, folder)
         try:
             found = {one.study_name: one for one in storage.get_all_studies()}
@@ -162,14 +162,3 @@ def _database(url: str, opened: str) -> optuna.storages.BaseStorage:
 def _unreadable(url: str, error: Exception) -> UsageError:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return UsageError(f"{url}: cannot be read as a storage of Optuna: {first}")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna's messages are about its own studies, not about ours."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
