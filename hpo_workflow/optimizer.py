@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hpo_workflow.errors import ConfigError, UsageError
 from hpo_workflow.samplers import Plan, check_settings, get_sampler
+from hpo_workflow.samplers.design import draw_within, start_rng
 from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.space import SearchSpace
+from hpo_workflow.space.start import read_start
 from hpo_workflow.trial import Value
 
 
@@ -29,6 +31,7 @@ class Optimizer:
         seed: Equal seeds and equal calls give equal proposals, in any process.
         budget: How many configurations will be tried, if that is known; some samplers choose by it.
         parallel: How many are under way at once.
+        start: Configurations, or parts of them, that `ask` gives first; what they leave out is drawn.
 
     What was asked and not told is pending: samplers know of it and do not propose it again.
     """
@@ -41,6 +44,7 @@ class Optimizer:
         *,
         budget: int | None = None,
         parallel: int = 1,
+        start: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.space = space if isinstance(space, SearchSpace) else SearchSpace.from_mapping(space)
         faults = check_settings(sampler, self.space)
@@ -53,6 +57,10 @@ class Optimizer:
             if not _is_whole(count) or count < 1:
                 raise UsageError(f"{name} is {count!r}; give a whole number from 1.")
         self._sampler = get_sampler(sampler, Plan(budget, parallel))
+        points = read_start(self.space, [_plain_all(point) for point in start])
+        if points.faults:
+            raise ConfigError("Optimizer", points.faults)
+        self._start = list(points.points)
         self._observations: list[Observation] = []
         self._pending: dict[str, dict[str, Value]] = {}
 
@@ -67,17 +75,32 @@ class Optimizer:
             raise UsageError(f"ask({n!r}): give how many proposals you want, a whole number from 0.")
         if n == 0:
             return []
+        first = self._next_start(int(n))
+        if len(first) == n:
+            return first
         history = self.history
         rng = np.random.default_rng([self.seed, len(history.observations) + len(history.pending)])
-        proposals = self._sampler.propose(self.space, history, int(n), rng)
+        proposals = self._sampler.propose(self.space, history, int(n) - len(first), rng)
         for params in proposals:
             self._pending[self.space.key(params)] = dict(params)
-        return proposals
+        return first + proposals
+
+    def _next_start(self, n: int) -> list[dict[str, Value]]:
+        """The next start points, `n` at most; one that was proposed or told already is passed over."""
+        found: list[dict[str, Value]] = []
+        while self._start and len(found) < n:
+            history = self.history
+            rng = start_rng(self.seed, len(history.observations) + len(history.pending))
+            params = draw_within(self.space, self._start.pop(0), history.keys(self.space), rng)
+            if params is not None:
+                self._pending[self.space.key(params)] = dict(params)
+                found.append(params)
+        return found
 
     def tell(self, params: Mapping[str, Any], loss: float | None) -> None:
         """What came of a configuration; `None` (or a number that is not finite) says that it failed.
 
-        The configuration need not have been asked for.
+        The configuration need not have been asked for: results of earlier searches can be told before the first ask.
         """
         values = {name: _plain(value) for name, value in params.items()}
         if not self.space.fits(values):
@@ -111,3 +134,8 @@ def _is_whole(value: object) -> bool:
 def _plain(value: Any) -> Any:
     """A number of numpy as one of Python."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_all(values: Any) -> Any:
+    """The same for all values of a mapping; anything else as it is."""
+    return {name: _plain(value) for name, value in values.items()} if isinstance(values, Mapping) else values

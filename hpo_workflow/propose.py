@@ -13,17 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo_workflow.samplers import Plan, get_sampler
+from hpo_workflow.samplers.design import draw_within, start_rng
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.study_state import Emission, StudyState
-from hpo_workflow.trial import Proposal
+from hpo_workflow.trial import Params, Proposal
 
 
 @dataclass(frozen=True)
 class Action:
-    """One trial to emit, and where it comes from: a sampler's name, `again` or `retry`."""
+    """One trial to emit, and where it comes from.
+
+    Args:
+        proposal: The trial.
+        origin: A sampler's name, `start`, `again` or `retry`.
+        given: Of a start point, what the user gave of it.
+    """
 
     proposal: Proposal
     origin: str
+    given: Params | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Ans
 
 
 def fill(spec: StudySpec, state: StudyState, again: Sequence[Emission], fresh: int, rng: np.random.Generator) -> Answer:
-    """First what nothing came of, then what the user wants run anew, then the sampler's ideas.
+    """First what nothing came of, then what the user wants run anew, then start points, then the sampler's ideas.
 
     Args:
         again: Trials to emit again.
@@ -64,17 +72,49 @@ def fill(spec: StudySpec, state: StudyState, again: Sequence[Emission], fresh: i
     for params in retried:
         actions.append(Action(Proposal(number, number, params), "retry"))
         number += 1
-    wanted = fresh - len(retried)
+    started = start_actions(spec, state, fresh - len(retried), number, retried)
+    actions += started
+    number += len(started)
+    wanted = fresh - len(retried) - len(started)
     answer = Answer("open", actions=tuple(actions))
     if wanted == 0:
         return answer
     sampler = get_sampler(spec.sampler, Plan(spec.budget.trials, spec.budget.parallel))
     history = state.history()
-    if retried:
-        history = history.with_pending(retried)
+    if retried or started:
+        history = history.with_pending([*retried, *(action.proposal.params for action in started)])
     found = sampler.propose(spec.search_space, history, wanted, rng)
     name = str(spec.sampler["name"])
     actions += [Action(Proposal(number + i, number + i, params), name) for i, params in enumerate(found)]
     if len(found) < wanted:
         return Answer("done", "exhausted", tuple(actions))
     return Answer("open", actions=tuple(actions))
+
+
+def start_actions(
+    spec: StudySpec, state: StudyState, n: int, number: int, retried: Sequence[Params] = ()
+) -> list[Action]:
+    """The next start points, `n` at most; what an entry does not give is drawn.
+
+    An entry all of whose configurations were proposed already is passed over.
+
+    Args:
+        number: Of the first of them.
+        retried: Configurations of the same batch.
+    """
+    actions: list[Action] = []
+    waiting = state.to_start if n > 0 else []
+    if not waiting:
+        return actions
+    space = spec.search_space
+    taken = {space.key(params) for params in retried}
+    taken.update(space.key(emission.proposal.params) for emission in state.emissions.values())
+    for given in waiting:
+        params = draw_within(space, given, taken, start_rng(spec.seed, number + len(actions)))
+        if params is None:
+            continue
+        taken.add(space.key(params))
+        actions.append(Action(Proposal(number + len(actions), number + len(actions), params), "start", given))
+        if len(actions) == n:
+            break
+    return actions

@@ -127,6 +127,8 @@ class StudySpec:
     runtime_s: float | None = None
     mem_mb: float | None = None
     limits: Limits = field(default_factory=Limits)
+    start: tuple[Mapping[str, Any], ...] = ()
+    """What is run first: the sampled parameters that each entry gives."""
 
     @property
     def root(self) -> str:
@@ -148,7 +150,10 @@ class StudySpec:
     def limits_digest(self) -> str:
         """Names what decides how far the study goes: an answer "done" given under other limits does not hold."""
         objective = dataclasses.asdict(self.objective)
-        return digest_of(dataclasses.asdict(self.budget), objective, self.sampler, self.space, self.metrics_digest)
+        wanted = [list(self.start)] if self.start else []
+        return digest_of(
+            dataclasses.asdict(self.budget), objective, self.sampler, self.space, self.metrics_digest, *wanted
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values."""
@@ -167,5 +172,6 @@ class StudySpec:
         values["templates"] = {name: Template(**value) for name, value in data["templates"].items()}
         for key in ("pass_env", "passed", "needs"):
             values[key] = tuple(data[key])
+        values["start"] = tuple(data.get("start", ()))
         values["inputs"] = None if data["inputs"] is None else tuple(data["inputs"])
         return cls(**values)

@@ -78,6 +78,7 @@ class StudyState:
         self.finished: dict[int, Trial] = {}  # terminal trials
         self.misfits: set[int] = set()  # emitted under an earlier space, outside the present one
         self.foreign: dict[str, set[int]] = {}  # emitted under identities that do not count
+        self._started: Counter[str] = Counter()  # entries of `start:` that were emitted, by what they give
         self.asides: list[Proposal] = []  # set aside by the user; their configurations are run anew
         self.seen: set[int] = set()  # outcomes that an earlier batch has taken into account
         self._open: set[int] = set()  # emitted, not finished
@@ -111,15 +112,21 @@ class StudyState:
             self.foreign.setdefault(record["identity"], set()).add(number)
         elif number in self.set_aside:
             self.asides.append(proposal)
+            self._note_start(trial)
         elif record["limits"] != self.limits and not self.spec.search_space.fits(proposal.params):
             self.misfits.add(number)
         else:
             self.emissions[number] = Emission(
                 record["batch"], record["identity"], trial["digest"], trial["origin"], proposal
             )
+            self._note_start(trial)
             self._lost.discard(number)
             if number not in self.finished:
                 self._open.add(number)
+
+    def _note_start(self, trial: Mapping[str, Any]) -> None:
+        if trial.get("given") is not None:
+            self._started[self.spec.search_space.key(trial["given"])] += 1
 
     def begin_run(self) -> None:
         """Let a new run try again: attempts that were lost in earlier ones do not end it."""
@@ -196,6 +203,19 @@ class StudyState:
             if space.fits(proposal.params) and space.key(proposal.params) not in known:
                 known.add(space.key(proposal.params))
                 waiting.append(proposal.params)
+        return waiting
+
+    @property
+    def to_start(self) -> list[Params]:
+        """Entries of `start:` of which no trial that counts was made, in their order."""
+        started = Counter(self._started)
+        waiting = []
+        for point in self.spec.start:
+            key = self.spec.search_space.key(point)
+            if started[key]:
+                started[key] -= 1
+            else:
+                waiting.append(point)
         return waiting
 
     def n_in(self, *states: TrialState) -> int:

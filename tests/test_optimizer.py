@@ -121,3 +121,29 @@ def test_asking_more_than_is_left_gives_what_is_left() -> None:
 
 def test_a_space_may_be_given_ready_made() -> None:
     assert Optimizer(SearchSpace.from_mapping(SPACE)).ask(2) == Optimizer(SPACE).ask(2)
+
+
+def test_start_points_are_asked_first_and_what_they_leave_out_is_drawn() -> None:
+    start = [{"x": np.float64(0.5), "n": 2, "c": 16, "m": 1}, {"c": 32}]
+    optimizer = Optimizer(SPACE, sampler="random", start=start)
+    first = optimizer.ask(3)
+    assert first[0] == {"x": 0.5, "n": 2, "c": 16, "m": 1}
+    assert first[1]["c"] == 32
+    assert set(first[1]) == {"x", "n", "c"}
+    assert len(optimizer.history.pending) == 3
+    alone = Optimizer(SPACE, sampler="random", start=start)
+    assert [*alone.ask(), *alone.ask(), *alone.ask()] == first
+
+
+def test_a_start_point_that_was_told_before_is_not_asked() -> None:
+    known = {"x": 0.5, "n": 2, "c": 32}
+    optimizer = Optimizer(SPACE, sampler="random", start=[known])
+    optimizer.tell(known, 1.0)
+    assert optimizer.ask()[0] != known
+
+
+def test_a_wrong_start_point_is_an_error_of_the_user() -> None:
+    with pytest.raises(ConfigError, match=r"start\[0\]\.y: there is no parameter y"):
+        Optimizer(SPACE, start=[{"y": 1}])
+    with pytest.raises(ConfigError, match=r"start\[0\]: 3 is not a configuration"):
+        Optimizer(SPACE, start=[3])  # type: ignore[list-item]

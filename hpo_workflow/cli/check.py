@@ -110,7 +110,11 @@ def trials_asked(plan: Plan) -> int | None:
     """How many configurations the study will run, None where only time bounds it."""
     spec = plan.spec
     space = spec.search_space
-    finite = space.grid_size() if spec.sampler["name"] == "grid" else space.n_configurations()
+    finite = space.n_configurations()
+    if spec.sampler["name"] == "grid":
+        grid = space.grid_size()
+        off_grid = [point for point in spec.start if not all(point[n] in (space.by_name[n].grid or ()) for n in point)]
+        finite = None if grid is None else grid + len(off_grid)
     bounds = [bound for bound in (spec.budget.trials, finite) if bound is not None]
     return min(bounds, default=None)
 

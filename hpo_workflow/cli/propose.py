@@ -125,6 +125,7 @@ def _record(
 def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
     proposal = action.proposal
     rendered = render_trial(spec, proposal.params)
+    given = {} if action.given is None else {"given": dict(action.given)}
     return {
         "number": proposal.number,
         "config": proposal.config,
@@ -135,6 +136,7 @@ def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
         "seed": spec.seed + proposal.replicate,
         "digest": rendered.digest(identity),
         "origin": action.origin,
+        **given,
         "rendered": rendered.to_json(),
     }
 

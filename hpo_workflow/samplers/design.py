@@ -11,7 +11,8 @@ import numpy as np
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.space.encoding import Array, Encoding, configuration
 from hpo_workflow.space.prior import PriorDensity
-from hpo_workflow.trial import Value
+from hpo_workflow.space.start import with_values
+from hpo_workflow.trial import Params, Value
 
 LISTED = 20_000
 """A finite space up to this size is listed to draw from what is left; of a larger one the first free ones are taken."""
@@ -56,6 +57,23 @@ def draw_new(
         if space.key(params) not in taken:
             return params
     return next(iter(draw_unproposed(space, taken, 1, rng)), None)
+
+
+def start_rng(seed: int, number: int) -> np.random.Generator:
+    """The generator of what a start point leaves open; apart from that of the batch, which it does not disturb.
+
+    Args:
+        seed: Of the study.
+        number: How many configurations were proposed before it.
+    """
+    return np.random.default_rng([seed, number, 1])
+
+
+def draw_within(
+    space: SearchSpace, given: Params, taken: set[str], rng: np.random.Generator
+) -> dict[str, Value] | None:
+    """A configuration with the values `given` and the rest drawn as the prior says; None when all are in `taken`."""
+    return draw_new(with_values(space, given), taken, rng)
 
 
 def draw_all_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:

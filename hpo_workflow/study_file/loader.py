@@ -19,6 +19,7 @@ from hpo_workflow.errors import ConfigError, Fault
 from hpo_workflow.samplers import check_settings
 from hpo_workflow.samplers.registry import LATER
 from hpo_workflow.space import SearchSpace, read_space
+from hpo_workflow.space.start import read_start
 from hpo_workflow.spec import Budget, Define, Limits, MetricSettings, Objective, StudySpec, Template, digest_of
 from hpo_workflow.study_file import identity, yaml_reader
 from hpo_workflow.study_file.quantities import bytes_of, seconds_of
@@ -188,6 +189,9 @@ class _Loader:
         self.given = _with_numbers(self.given, schema)
         if space is not None:
             self.given["space"] = space
+        start = self.given.get("start")
+        if isinstance(space, dict) and isinstance(start, list):
+            self.given["start"] = [self._start_entry(index, entry, space) for index, entry in enumerate(start)]
         if isinstance(space, dict):
             self.given["space"] = {name: self._space_entry(name, entry, parameter) for name, entry in space.items()}
 
@@ -212,6 +216,19 @@ class _Loader:
                 found["prior"] = {**found["prior"], "center": _as_number(found["prior"]["center"])}
             else:
                 self._refuse_number(("space", name, "prior", "center"), found["prior"]["center"])
+        return found
+
+    def _start_entry(self, index: int, entry: Any, space: Mapping[str, Any]) -> Any:
+        if not isinstance(entry, dict):
+            return entry
+        found = {}
+        for name, value in entry.items():
+            parameter = space.get(name)
+            if isinstance(parameter, dict) and parameter.get("type") in ("float", "int"):
+                value = _as_number(value)
+            else:
+                self._refuse_number(("start", index, name), value)
+            found[name] = value
         return found
 
     def _refuse_number(self, path: Path, value: Any) -> None:
@@ -248,6 +265,7 @@ class _Loader:
                     template_names=template_names,
                 ):
                     self.add(fault)
+        start = self.read_start()
         sampler = self.read_sampler()
         budget = self.read_budget(sampler)
         resources, runtime_s, mem_mb = self.read_resources()
@@ -294,6 +312,7 @@ class _Loader:
             runtime_s=runtime_s,
             mem_mb=mem_mb,
             limits=limits,
+            start=start,
         )
         content = identity.identity_of(spec, files)
         return LoadedStudy(spec, self.warnings, content, digest_of(content), files, self.file)
@@ -523,6 +542,20 @@ class _Loader:
                     f"{dotted(path)}: {text} is text here, as YAML 1.2 reads it; YAML 1.1 would read {reading}."
                 )
 
+    def read_start(self) -> tuple[dict[str, Any], ...]:
+        given = self.get("start")
+        if self.space is None or not isinstance(given, list) or not self.is_good("start"):
+            return ()
+        start = read_start(self.space, given)
+        for fault in start.faults:
+            self.add(fault)
+        self.warnings += start.notes
+        trials = self.get("budget", "trials")
+        if self.is_good("budget") and isinstance(trials, (int, float)) and len(start.points) > trials:
+            more = f"start: lists {len(start.points)} configurations, and budget.trials is {trials}"
+            self.warnings.append(f"{more}: the last ones do not run.")
+        return start.points
+
     def read_sampler(self) -> dict[str, Any]:
         given = self.given.get("sampler", default_of("sampler"))
         settings = {"name": given} if isinstance(given, str) else given
@@ -552,6 +585,16 @@ class _Loader:
                 self.faults.append((place, Fault("budget.trials", problem, cure)))
         if not self.is_good("budget"):
             return None
+        if sampler.get("name") == "grid" and "order" not in sampler and trials and self.space is not None:
+            grid = self.space.grid_size()
+            if grid is not None and trials < grid:
+                first = next((p.name for p in self.space.parameters if p.grid and len(p.grid) > 1), "")
+                said = (
+                    f"budget.trials: {trials} of a grid of {grid} are tried, in the order of the file: {first} varies"
+                )
+                self.warnings.append(
+                    f"{said} least. `sampler: {{name: grid, order: shuffled}}` takes them from all over."
+                )
         limit = trials if trials is not None else size
         parallel = self.get("budget", "parallel")
         if parallel is None:

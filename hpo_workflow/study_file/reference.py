@@ -37,7 +37,7 @@ _GROUPS = (
     ),
     ("What varies", ("space",)),
     ("What is optimised", ("objective", "metrics")),
-    ("How the search goes", ("sampler", "refill", "budget", "resources", "limits")),
+    ("How the search goes", ("sampler", "start", "refill", "budget", "resources", "limits")),
 )
 
 EXAMPLE = """\

@@ -452,7 +452,15 @@ SCHEMA: dict[str, Any] = {
                 "log": {**_SIZE, "default": "1GB", "description": "Largest log; beyond it the middle is dropped."},
             },
         },
-        "start": _later("Configurations that run first."),
+        "start": {
+            "type": "array",
+            "default": [],
+            "maxItems": 10_000,
+            "items": {"type": "object", "additionalProperties": {"type": SCALAR}},
+            "examples": [[{"lr": 0.001, "optimizer": "adam"}]],
+            "description": "Configurations that run first, in this order, before the sampler's ideas; they count in "
+            "the budget. What an entry leaves out is drawn. Entries that are added later run next.",
+        },
         "history": _later("Results of earlier studies."),
         "fidelity": _later("The size of a trial (epochs, data)."),
         "pruner": _later("Stops trials that do badly."),

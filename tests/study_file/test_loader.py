@@ -55,6 +55,7 @@ def test_every_key_of_this_version_is_read(folder: Path) -> None:
     spec = loaded.spec
     assert loaded.warnings == []
     assert spec.shell == "bash"
+    assert spec.start == ({"lr": 1e-3, "optimizer": "adam"}, {"optimizer": "sgd"})
     assert spec.budget.wall_s == 48 * 3600
     assert (spec.runtime_s, spec.mem_mb) == (12 * 3600, 8000)
     assert spec.resources == {"gpu": 1, "threads": 4, "mem": "8GB", "runtime": "12h"}
@@ -104,6 +105,15 @@ def test_notes_that_start_with_x_are_ignored(folder: Path) -> None:
         load(SHORT + "x-notes: [anything, {goes: here}]\n", folder).identity_digest
         == load(SHORT, folder).identity_digest
     )
+
+
+def test_a_grid_that_the_budget_cuts_short_is_warned_of(folder: Path) -> None:
+    short = SHORT.replace("trials: 3", "trials: 2")
+    (warning,) = load(short + "sampler: grid\n", folder).warnings
+    assert warning.startswith("budget.trials: 2 of a grid of 3 are tried, in the order of the file: lr varies least.")
+    for settings in ("{name: grid, order: shuffled}", "{name: grid, order: written}", "random"):
+        assert load(short + f"sampler: {settings}\n", folder).warnings == []
+    assert load(SHORT + "sampler: grid\n", folder).warnings == []
 
 
 def test_text_that_yaml_1_1_reads_as_a_boolean_is_a_choice_with_a_warning(folder: Path) -> None:
@@ -202,6 +212,24 @@ def test_a_mapping_may_give_the_center_of_a_range_as_text_and_not_that_of_choice
     choices = {"choices": [0.1, 0.2], "prior": {"center": "0.1"}}
     with pytest.raises(ConfigError, match=r"space\.lr\.prior\.center: .0\.1. is text that reads as a number"):
         load_mapping({**MAPPING, "space": {**MAPPING["space"], "lr": choices}}, "config")
+
+
+def test_a_mapping_may_give_numbers_of_start_points_as_text(folder: Path) -> None:
+    loaded = load_mapping({**MAPPING, "start": [{"lr": "1e-3", "n": "3", "m": "a"}]}, "config")
+    assert loaded.spec.start == ({"lr": 1e-3, "n": 3, "m": "a"},)
+    with pytest.raises(ConfigError, match=r"start\[0\]\.c: .0\.1. is text that reads as a number"):
+        load_mapping({**MAPPING, "space": {**MAPPING["space"], "c": [0.1, 0.2]}, "start": [{"c": "0.1"}]}, "config")
+
+
+def test_start_points_that_do_not_run_or_run_once_are_warned_of(folder: Path) -> None:
+    loaded = load(SHORT + "start: [{lr: 0.1}, {lr: 0.2}, {lr: 0.2}]\n", folder)
+    assert loaded.warnings == ["start[2] is the same configuration as start[1]; it is run once."]
+    assert loaded.spec.start == ({"lr": 0.1}, {"lr": 0.2})
+    many = load(SHORT.replace("trials: 3", "trials: 1") + "start: [{lr: 0.1}, {lr: 0.2}]\n", folder)
+    assert many.warnings == ["start: lists 2 configurations, and budget.trials is 1: the last ones do not run."]
+    plain = load(SHORT, folder)
+    assert plain.identity_digest == loaded.identity_digest
+    assert StudySpec.from_json(json.loads(json.dumps(loaded.spec.to_json()))) == loaded.spec
 
 
 def test_a_prior_is_no_part_of_what_a_trial_runs(folder: Path) -> None:
