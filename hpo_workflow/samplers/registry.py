@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hpo_workflow.samplers.options import Option, text, whole
+from hpo_workflow.samplers.options import Option, choice, text, whole
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,20 @@ SAMPLERS: dict[str, Entry] = {
         },
     ),
     "random": Entry("random_search", "RandomSearch", "random configurations"),
-    "grid": Entry("grid_search", "GridSearch", "every configuration of a grid", check="faults_of"),
+    "grid": Entry(
+        "grid_search",
+        "GridSearch",
+        "every configuration of a grid",
+        {
+            "order": choice(
+                "As the space is written, the last parameter fastest; or shuffled by the seed of the study, for when "
+                "not the whole grid will be tried. The shuffled order too stays the same when a study goes on.",
+                ("written", "shuffled"),
+                "written",
+            )
+        },
+        check="faults_of",
+    ),
     "sobol": Entry("quasi_random", "Sobol", "points that are spread more evenly than random ones"),
     "optuna": Entry(
         "optuna_sampler",

@@ -212,14 +212,11 @@ def survey(parameters: Sequence[Parameter], outcomes: Callable[[Parameter, Child
     configurations of the parameters so far). A child leaves the table when its turn comes, and children follow their
     parents closely, so the table stays small.
     """
-    children: dict[str, list[tuple[str, Condition]]] = {parameter.name: [] for parameter in parameters}
-    for parameter in parameters:
-        for condition in parameter.when:
-            children[condition.parent].append((parameter.name, condition))
+    children = children_of(parameters)
     table: dict[frozenset[str], int] = {frozenset(): 1}
     reachable = set()
     endless = False
-    for parameter in _children_close(parameters):
+    for parameter in children_close(parameters):
         name = parameter.name
         all_children = frozenset(child for child, _ in children[name])
         ways: list[Outcome] | None = None
@@ -239,7 +236,16 @@ def survey(parameters: Sequence[Parameter], outcomes: Callable[[Parameter, Child
     return Survey(None if endless else sum(table.values()), frozenset(reachable))
 
 
-def _children_close(parameters: Sequence[Parameter]) -> list[Parameter]:
+def children_of(parameters: Sequence[Parameter]) -> dict[str, list[tuple[str, Condition]]]:
+    """The conditions on each parameter."""
+    children: dict[str, list[tuple[str, Condition]]] = {parameter.name: [] for parameter in parameters}
+    for parameter in parameters:
+        for condition in parameter.when:
+            children[condition.parent].append((parameter.name, condition))
+    return children
+
+
+def children_close(parameters: Sequence[Parameter]) -> list[Parameter]:
     """The parameters so that each child follows its last parent as soon as possible."""
     children: dict[str, list[Parameter]] = {parameter.name: [] for parameter in parameters}
     for parameter in parameters:
@@ -285,13 +291,36 @@ def possible_outcomes(parameter: Parameter, children: Children) -> list[Outcome]
         edges = sorted(cuts)
         middles = [low + (high - low) / 2 for low, high in pairwise(edges)]
         return _grouped((_failing(children, middle), None) for middle in middles)
+    return _grouped((span.fails, span.stop - span.start) for span in _possible_spans(parameter, children))
+
+
+@dataclass(frozen=True)
+class Span:
+    """Neighbouring values of one parameter, by their numbers [start, stop), that decide the same conditions."""
+
+    start: int
+    stop: int
+    fails: frozenset[str]
+
+
+def _possible_spans(parameter: Parameter, children: Children) -> list[Span]:
+    """All values of a finite parameter, ascending."""
+    assert parameter.size is not None
     intervals = [(child, satisfying(parameter, condition)) for child, condition in children]
     starts = sorted({0, *(edge for _, spans in intervals for span in spans for edge in span if edge < parameter.size)})
     stops = [*starts[1:], parameter.size]
-    return _grouped(
-        (frozenset(child for child, spans in intervals if not _covers(spans, start)), stop - start)
+    return [
+        Span(start, stop, frozenset(child for child, spans in intervals if not _covers(spans, start)))
         for start, stop in zip(starts, stops, strict=True)
-    )
+    ]
+
+
+def grid_spans(parameter: Parameter, children: Children) -> list[Span]:
+    """The values that a grid tries, by their places in `parameter.grid`."""
+    assert parameter.grid is not None
+    if len(parameter.grid) == parameter.size:
+        return _possible_spans(parameter, children)
+    return [Span(i, i + 1, _failing(children, value)) for i, value in enumerate(parameter.grid)]
 
 
 def _covers(spans: Sequence[tuple[int, int]], index: int) -> bool:
