@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
+from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.metrics import Extraction
 from hpo_workflow.objective import value_of
 from hpo_workflow.parse import read_output, summarise
 from hpo_workflow.propose import Action, batch_rng, fill
+from hpo_workflow.samplers.history import Observation
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.study_folder import StudyFolder, equal_identities, numbers_set_aside, read_record
 from hpo_workflow.study_state import StudyState
@@ -132,6 +134,7 @@ class Replay:
         if state is None or self._made_under != under or pending & state.finished.keys():
             identity = plan["identity"]
             state = StudyState(spec, identity, equal_identities(identity, decisions), numbers_set_aside(decisions))
+            state.earlier = self._earlier(spec)
         self._state = None  # half of it would be worse than none
         for earlier in self._records[state.n_batches :]:
             state.add_batch(earlier)
@@ -140,6 +143,13 @@ class Replay:
                 state.add_outcome(self._outcome(plan, number, state.emissions[number].batch))
         self._state, self._made_under = state, under
         return state
+
+    def _earlier(self, spec: StudySpec) -> tuple[Observation, ...]:
+        """The results of earlier searches, as the study has them."""
+        try:
+            return self._folder.earlier(spec)
+        except StudyFolderError as error:
+            raise _Unknown(str(error).splitlines()[0]) from None
 
     def _outcome(self, plan: Mapping[str, Any], number: int, batch: int) -> dict[str, Any]:
         """How a trial ended, as a plan reads it."""

@@ -129,6 +129,8 @@ class StudySpec:
     limits: Limits = field(default_factory=Limits)
     start: tuple[Mapping[str, Any], ...] = ()
     """What is run first: the sampled parameters that each entry gives."""
+    history: tuple[Mapping[str, Any], ...] = ()
+    """Where earlier results are, as written: `study`, `csv` or `optuna`, and options."""
 
     @property
     def root(self) -> str:
@@ -147,10 +149,15 @@ class StudySpec:
         return digest_of(dataclasses.asdict(self.metrics), objective)
 
     @property
+    def history_digest(self) -> str | None:
+        """Names what was read of earlier results; None where the study file has no `history:`."""
+        return digest_of(list(self.history), self.objective.metric) if self.history else None
+
+    @property
     def limits_digest(self) -> str:
         """Names what decides how far the study goes: an answer "done" given under other limits does not hold."""
         objective = dataclasses.asdict(self.objective)
-        wanted = [list(self.start)] if self.start else []
+        wanted = [list(self.start), list(self.history)] if self.start or self.history else []
         return digest_of(
             dataclasses.asdict(self.budget), objective, self.sampler, self.space, self.metrics_digest, *wanted
         )
@@ -172,6 +179,7 @@ class StudySpec:
         values["templates"] = {name: Template(**value) for name, value in data["templates"].items()}
         for key in ("pass_env", "passed", "needs"):
             values[key] = tuple(data[key])
-        values["start"] = tuple(data.get("start", ()))
+        for key in ("start", "history"):
+            values[key] = tuple(data.get(key, ()))
         values["inputs"] = None if data["inputs"] is None else tuple(data["inputs"])
         return cls(**values)

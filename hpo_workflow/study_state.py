@@ -61,11 +61,15 @@ class StudyState:
         identity: Digest of what its trials run.
         accepted: Identities that count as equal to it (it is one of them).
         set_aside: Numbers of trials that the user does not want counted.
+
+    Attributes:
+        earlier: Results of earlier searches. Only samplers are told of them; whoever asks a sampler sets them.
     """
 
     def __init__(
         self, spec: StudySpec, identity: str, accepted: Collection[str] = (), set_aside: Collection[int] = ()
     ) -> None:
+        self.earlier: tuple[Observation, ...] = ()
         self.spec = spec
         self.identity = identity
         self.accepted = {identity, *accepted}
@@ -272,14 +276,15 @@ class StudyState:
         return losses
 
     def told(self) -> str:
-        """A digest of what a sampler is told: which trials, their losses, what is pending."""
-        return digest_of(list(self.losses().items()), self.pending)
+        """A digest of what a sampler is told: which trials, their losses, what is pending, and earlier results."""
+        earlier = [[(dict(each.params), each.loss) for each in self.earlier]] if self.earlier else []
+        return digest_of(list(self.losses().items()), self.pending, *earlier)
 
     def history(self) -> History:
-        """What a sampler is told: losses, failures as failures, everything else as pending."""
+        """What a sampler is told: earlier results, losses, failures as failures, everything else as pending."""
         observations = (Observation(dict(self.finished[n].params), loss) for n, loss in self.losses().items())
         pending = (dict(self.emissions[number].proposal.params) for number in self.pending)
-        return History(tuple(observations), tuple(pending))
+        return History((*self.earlier, *observations), tuple(pending))
 
     # ---- whether it goes on -----------------------------------------------------------------------------
     def ending(self, elapsed_s: float = 0.0) -> Ending | None:

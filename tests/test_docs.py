@@ -202,8 +202,6 @@ def test_the_readme_names_the_samplers_that_there_are():
         "fidelity: {name: epochs, type: int, low: 1, high: 81}",
         "pruner: {name: median}",
         "retry: {oom: {times: 2}}",
-        "start: [{lr: 0.001}]",
-        "history: [{study: results/old}]",
         "track: [mlflow]",
         "constraints: [{metric: mem_gb, max: 8}]",
         "software: {container: image.sif}",

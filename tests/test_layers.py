@@ -26,7 +26,7 @@ LEVELS = (
     {"space", "metrics"},
     {"surrogates", "acquisition"},
     {"samplers"},
-    {"spec", "optimizer", "integrations"},
+    {"spec", "optimizer", "integrations", "earlier_results"},
     {"template", "study_state"},
     {"propose", "analysis"},
     {"report"},
@@ -39,8 +39,8 @@ LEVELS = (
 """The parts from the ground up; a part is a module or a folder of the package."""
 
 CORE = ("trial", "objective", "space", "metrics", "surrogates", "acquisition", "samplers", "spec", "template")
-CORE += ("study_state", "propose", "optimizer", "analysis")
-CORE_KNOWS = {"numpy", "scipy", "optuna"}
+CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results")
+CORE_KNOWS = {"numpy", "scipy", "optuna", "cmaes"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}
 WORLD |= {"pathlib", "platform", "random", "secrets", "select", "shutil", "socket", "subprocess", "sys", "tempfile"}
 WORLD |= {"threading", "time", "urllib", "uuid"}

@@ -6,12 +6,15 @@ import dataclasses
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.cli.terminal import duration, number, params_text, plural, say, show
+from hpo_workflow.earlier_results import Source, map_rows
+from hpo_workflow.samplers.history import Observation
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.study_folder import StudyFolder
 
@@ -75,11 +78,22 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
     n_gpus = int(gpus) if isinstance(gpus, (int, float)) else 0
     hours = None if n_trials is None or spec.runtime_s is None else n_trials * spec.runtime_s / 3600
     space = spec.search_space
+    earlier = [map_rows(space, spec.objective.direction, source) for source in _earlier_sources(plan, folder)]
     return {
         "study": spec.study,
         "root": spec.root,
         "warnings": [*loaded.warnings, *missing_needs(plan)],
-        "first_trials": first_trials(plan),
+        "first_trials": first_trials(plan, [result for each in earlier for result in each.observations]),
+        "history": [
+            {
+                "source": each.name,
+                "rows": each.n_rows,
+                "used": len(each.observations),
+                "left_out": {reason: count for reason, (count, _) in each.left_out.items()},
+                "sentence": each.sentence(),
+            }
+            for each in earlier
+        ],
         "files": sorted(loaded.files),
         "space": {
             "parameters": [parameter.name for parameter in space.parameters],
@@ -119,7 +133,12 @@ def trials_asked(plan: Plan) -> int | None:
     return min(bounds, default=None)
 
 
-def first_trials(plan: Plan) -> list[dict[str, Any]]:
+def _earlier_sources(plan: Plan, folder: StudyFolder) -> tuple[Source, ...]:
+    """Results of earlier searches: as the study has read them, or as it will."""
+    return folder.earlier_sources(plan.spec) if plan.earlier is None else plan.earlier
+
+
+def first_trials(plan: Plan, earlier: Sequence[Observation] = ()) -> list[dict[str, Any]]:
     """The first trials of the study as it would start from nothing, with their commands."""
     from hpo_workflow.propose import batch_rng, propose
     from hpo_workflow.study_state import StudyState
@@ -127,7 +146,9 @@ def first_trials(plan: Plan) -> list[dict[str, Any]]:
 
     budget = dataclasses.replace(plan.spec.budget, parallel=max(N_SHOWN, plan.spec.budget.parallel))
     spec = dataclasses.replace(plan.spec, budget=budget)
-    answer = propose(spec, StudyState(spec, plan.identity), batch_rng(spec.seed, 0))
+    state = StudyState(spec, plan.identity)
+    state.earlier = tuple(earlier)
+    answer = propose(spec, state, batch_rng(spec.seed, 0))
     trials = []
     for action in answer.actions[:N_SHOWN]:
         rendered = render_trial(spec, action.proposal.params)
@@ -180,6 +201,7 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
         shown.append("  After a change of one of them, finished trials no longer count unless you say so.")
     else:
         shown.append("No file's content belongs to the study (none is named in the command; `inputs:` lists them).")
+    shown += [f"history: {each['sentence']}" for each in report["history"]]
     shown.append(f"Space: {', '.join(report['space']['parameters'])}; {_size(plan, report)}")
     shown.append(_asked(plan, report))
     shown += _cluster(study, plan, report["cluster"])

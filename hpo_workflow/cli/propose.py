@@ -50,6 +50,7 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
         spec = StudySpec.from_json(plan["spec"])
         earlier = folder.batches()[:batch]
         state = folder.state(plan, spec, earlier)
+        state.earlier = folder.earlier(spec)
         answer = propose(spec, state, batch_rng(spec.seed, state.next_number))
         record = _record(folder, plan, state, earlier, answer)
         record["sampler"]["cpu_s"] = round(time.process_time() - begun, 4)

@@ -17,6 +17,7 @@ from hpo_workflow.cli.status import status
 from hpo_workflow.cli.study_argument import OpenStudy
 from hpo_workflow.cli.terminal import duration, number, plural
 from hpo_workflow.cli.trials import trial_rows
+from hpo_workflow.earlier_results import map_rows
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.metrics import Extraction
 from hpo_workflow.parse import read_output, summarise
@@ -342,6 +343,7 @@ def _facts(
         ("folder", [os.path.abspath(folder.root)]),
         ("identity", [f"{plan['identity']} (command, environment, templates and inputs)"]),
         ("sampler", [_named(spec.sampler) + f", seed {spec.seed}"]),
+        ("earlier results", _earlier(folder, spec)),
         ("proposals", [", ".join(f"{count} from {origin}" for origin, count in origins.most_common())]),
         ("batches", [f"{len(batches)}, refilled: {spec.refill}, {spec.budget.parallel} trials at a time"]),
         ("proposed with", _distinct(_versions_of(sampler) for sampler in samplers)),
@@ -351,6 +353,15 @@ def _facts(
         ("resources", [_named(spec.resources)] if spec.resources else []),
     ]
     return [(what, lines) for what, lines in facts if any(lines)]
+
+
+def _earlier(folder: Snapshot, spec: StudySpec) -> list[str]:
+    """What the samplers were told of earlier searches, a line for each."""
+    try:
+        sources = folder.earlier_sources(spec)
+        return [map_rows(spec.search_space, spec.objective.direction, source).sentence() for source in sources]
+    except (StudyFolderError, OSError, KeyError, TypeError, ValueError):
+        return [f"{folder.paths.history(spec.history_digest or '')} cannot be read"]
 
 
 def _named(values: Mapping[str, Any]) -> str:

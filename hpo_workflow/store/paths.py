@@ -37,6 +37,10 @@ class StudyPaths:
         """What trials ran: the command template, environment, templates and content of inputs."""
         return self._join("ledger", "identities", f"{digest}.json")
 
+    def history(self, digest: str) -> str:
+        """Results of earlier searches, as they were when the study first read them."""
+        return self._join("ledger", "history", f"{digest}.json")
+
     def decision(self, index: int) -> str:
         """What the user decided about earlier trials (`--keep`, `--fresh`, `--retry-failed`), in order."""
         return self._join("ledger", "decisions", f"{index}.json")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hpo_workflow
+from hpo_workflow.earlier_results import Source
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import publish, read_json, replace, to_json
 from hpo_workflow.store.study_folder import PLAN_SCHEMA, StudyFolder, equal_identities, numbers_set_aside
@@ -30,6 +31,8 @@ class Plan:
     identity_content: Mapping[str, Any]
     study_file: str
     text: str = ""
+    earlier: tuple[Source, ...] | None = None
+    """Results of earlier searches that the study's folder does not have yet; no part of the plan's JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """What jobs read."""
@@ -51,6 +54,14 @@ class Plan:
 
     def store(self, folder: StudyFolder) -> None:
         """Write the plan into the study's folder and make it the current one."""
+        if self.earlier is not None and self.spec.history_digest is not None:
+            record = {
+                "schema": 1,
+                "history": list(self.spec.history),
+                "metric": self.spec.objective.metric,
+                "sources": [source.to_json() for source in self.earlier],
+            }
+            publish(folder.paths.history(self.spec.history_digest), record)
         publish(folder.paths.plan(self.digest), self.to_json())
         publish(folder.paths.identity(self.identity), dict(self.identity_content))
         if read_json(folder.paths.current_plan) != {"plan": self.digest}:

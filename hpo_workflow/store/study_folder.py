@@ -11,7 +11,9 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from hpo_workflow.earlier_results import Source, observations_of
 from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.samplers.history import Observation
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import publish, read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths
@@ -121,6 +123,26 @@ class StudyFolder:
         """The terminal record of a trial's program, or None while it has not ended."""
         record: dict[str, Any] | None = read_record(self.paths.result_record(number))
         return record
+
+    # ---- earlier results -----------------------------------------------------------------------------------
+    def has_earlier(self, spec: StudySpec) -> bool:
+        """Whether the study's earlier results were read, if it has any."""
+        return spec.history_digest is None or os.path.exists(self.paths.history(spec.history_digest))
+
+    def earlier_sources(self, spec: StudySpec) -> tuple[Source, ...]:
+        """What was read of earlier results when the study first asked for them."""
+        if spec.history_digest is None:
+            return ()
+        path = self.paths.history(spec.history_digest)
+        record = read_record(path)
+        if record is None:
+            cure = "Run the study again, and they are read again."
+            raise StudyFolderError(path, f"the results of earlier searches are not there.\n  {cure}")
+        return tuple(Source.from_json(source) for source in record["sources"])
+
+    def earlier(self, spec: StudySpec) -> tuple[Observation, ...]:
+        """What a sampler is told of earlier results."""
+        return observations_of(spec.search_space, spec.objective.direction, self.earlier_sources(spec))
 
     # ---- decisions ----------------------------------------------------------------------------------------
     def decisions(self) -> list[dict[str, Any]]:

@@ -266,6 +266,7 @@ class _Loader:
                 ):
                     self.add(fault)
         start = self.read_start()
+        history = self.read_history()
         sampler = self.read_sampler()
         budget = self.read_budget(sampler)
         resources, runtime_s, mem_mb = self.read_resources()
@@ -313,6 +314,7 @@ class _Loader:
             mem_mb=mem_mb,
             limits=limits,
             start=start,
+            history=history,
         )
         content = identity.identity_of(spec, files)
         return LoadedStudy(spec, self.warnings, content, digest_of(content), files, self.file)
@@ -555,6 +557,26 @@ class _Loader:
             more = f"start: lists {len(start.points)} configurations, and budget.trials is {trials}"
             self.warnings.append(f"{more}: the last ones do not run.")
         return start.points
+
+    def read_history(self) -> tuple[dict[str, Any], ...]:
+        """What `history:` names; `earlier_sources` reads it when the study is planned."""
+        given = self.get("history")
+        if not isinstance(given, list) or not self.is_good("history"):
+            return ()
+        for index, entry in enumerate(given):
+            path: Path = ("history", index)
+            kinds = [kind for kind in ("study", "csv", "optuna") if kind in entry]
+            if len(kinds) != 1:
+                problem = f"has {' and '.join(kinds)}." if kinds else "names no results."
+                self.fault(path, problem, "Give one of study, csv and optuna, for example `csv: old.csv`.")
+            elif "study_name" in entry and kinds != ["optuna"]:
+                self.fault((*path, "study_name"), f"is not possible beside {kinds[0]}.", "Remove it.")
+            elif "metric" in entry and kinds == ["optuna"]:
+                cure = "A study of Optuna has one value, without a name. Remove it."
+                self.fault((*path, "metric"), "is not possible beside optuna.", cure)
+            elif "\0" in entry[kinds[0]]:
+                self.fault((*path, kinds[0]), "contains a NUL character.", "Remove it.")
+        return tuple(given)
 
     def read_sampler(self) -> dict[str, Any]:
         given = self.given.get("sampler", default_of("sampler"))

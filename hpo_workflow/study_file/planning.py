@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hpo_workflow.errors import UsageError
+from hpo_workflow.earlier_results import Source, map_rows
+from hpo_workflow.errors import ConfigError, UsageError
 from hpo_workflow.spec import digest_of
 from hpo_workflow.store.atomic import to_json
 from hpo_workflow.store.plan import Plan
@@ -26,7 +27,7 @@ def load_plan(
         on_disk: Where a study's folder is, given how `outdir` says it; a module's `prefix:` moves it.
 
     Raises:
-        ConfigError: It has faults.
+        ConfigError: It has faults, or earlier results that it names cannot be read.
         UsageError: There is no such file.
     """
     if isinstance(source, str):
@@ -42,8 +43,32 @@ def load_plan(
         loaded = load_mapping(source, name)
         text = to_json(source) + "\n"
     loaded.warnings.extend(cache_warnings(loaded.spec.cache))
-    plan = Plan(loaded.spec, loaded.identity_digest, loaded.identity, name, text)
-    return without_products(plan, StudyFolder(on_disk(loaded.spec.root))), loaded
+    folder = StudyFolder(on_disk(loaded.spec.root))
+    earlier = read_earlier(loaded, folder, name)
+    plan = Plan(loaded.spec, loaded.identity_digest, loaded.identity, name, text, earlier)
+    return without_products(plan, folder), loaded
+
+
+def read_earlier(loaded: LoadedStudy, folder: StudyFolder, name: str) -> tuple[Source, ...] | None:
+    """Results of earlier searches, or None where the study's folder has them: they are read once.
+
+    Adds warnings about sources that give nothing.
+    """
+    spec = loaded.spec
+    if folder.has_earlier(spec):
+        return None
+    from hpo_workflow.study_file.earlier_sources import read_sources
+
+    try:
+        sources, notes = read_sources(spec.history, spec.objective, folder.root)
+    except ConfigError as error:
+        raise ConfigError(name, error.faults) from None
+    loaded.warnings.extend(notes)
+    for source in sources:
+        mapped = map_rows(spec.search_space, spec.objective.direction, source)
+        if not mapped.observations:
+            loaded.warnings.append(f"history: {mapped.sentence()}")
+    return sources
 
 
 def cache_warnings(folder: str | None) -> list[str]:

@@ -37,7 +37,7 @@ _GROUPS = (
     ),
     ("What varies", ("space",)),
     ("What is optimised", ("objective", "metrics")),
-    ("How the search goes", ("sampler", "start", "refill", "budget", "resources", "limits")),
+    ("How the search goes", ("sampler", "start", "history", "refill", "budget", "resources", "limits")),
 )
 
 EXAMPLE = """\
@@ -202,6 +202,9 @@ def _entry(key: str, node: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
     entry = node.get("additionalProperties")
     if not below and isinstance(entry, Mapping) and key != "space":
         below = entry.get("properties", {})
+    items = node.get("items")
+    if not below and isinstance(items, Mapping):
+        below = items.get("properties", {})
     for name, child in below.items():
         yield from _entry(name, child, depth + 1)
 

@@ -461,7 +461,53 @@ SCHEMA: dict[str, Any] = {
             "description": "Configurations that run first, in this order, before the sampler's ideas; they count in "
             "the budget. What an entry leaves out is drawn. Entries that are added later run next.",
         },
-        "history": _later("Results of earlier studies."),
+        "history": {
+            "type": "array",
+            "default": [],
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "patternProperties": {"^x-": {"description": "Ignored."}},
+                "properties": {
+                    "study": {
+                        "type": "string",
+                        "minLength": 1,
+                        "examples": ["results/old"],
+                        "description": "A study of ours: its file, or the folder of its results.",
+                    },
+                    "csv": {
+                        "type": "string",
+                        "minLength": 1,
+                        "examples": ["old.csv"],
+                        "description": "A CSV file: commas, UTF-8, the first line with the names of parameters and of "
+                        "the metric. An empty cell is a parameter that was inactive, or no result.",
+                    },
+                    "optuna": {
+                        "type": "string",
+                        "minLength": 1,
+                        "examples": ["sqlite:///old.db"],
+                        "description": "A study of Optuna, by the URL of its database or `journal:FILE`; needs "
+                        "the extra `optuna`.",
+                    },
+                    "study_name": {
+                        "type": "string",
+                        "minLength": 1,
+                        "examples": ["digits"],
+                        "description": "Beside `optuna`: which study, where there are several.",
+                    },
+                    "metric": {
+                        "type": "string",
+                        "minLength": 1,
+                        "examples": ["val_acc"],
+                        "description": "Beside `study` or `csv`: what the objective is called there, if not as here.",
+                    },
+                },
+            },
+            "examples": [[{"study": "results/old"}, {"csv": "old.csv"}]],
+            "description": "Results of earlier searches, which the sampler knows from the beginning. They are mapped "
+            "by name, read once when the study first runs, do not count in the budget and are not run again.",
+        },
         "fidelity": _later("The size of a trial (epochs, data)."),
         "pruner": _later("Stops trials that do badly."),
         "retry": _later("What is done after a timeout or lack of memory."),

@@ -98,3 +98,38 @@ def test_needs_that_are_not_there_are_a_warning(hpo: Hpo, here: Path) -> None:
     assert answer.err == (
         "warning: needs: absent.csv does not exist; trials start when it does, and `hpo run` does not make it\n"
     )
+
+
+def test_earlier_results_are_summed_up_and_start_points_come_first(hpo: Hpo, here: Path) -> None:
+    (here / "old.csv").write_text("x,loss,note\n0.5,0.1,a\n1.5,0.2,b\n0.25,,c\n")
+    changes = {"history": [{"csv": "old.csv"}], "start": [{"x": 0.125}]}
+    report = checked(hpo, **changes)
+    sentence = (
+        "1 of 3 rows of old.csv used; 2 left out (1 out of range: x 1.5 in line 3; 1 without a result: line 4);"
+        " no parameters here: note"
+    )
+    left_out = {"out of range": 1, "without a result": 1}
+    assert report["history"] == [
+        {"source": "old.csv", "rows": 3, "used": 1, "left_out": left_out, "sentence": sentence}
+    ]
+    assert report["first_trials"][0]["params"]["x"] == 0.125
+    assert f"history: {sentence}" in hpo("check", "study.yaml").out
+    assert not (here / "results").exists()
+    emit("study.yaml")
+    (here / "old.csv").unlink()
+    assert f"history: {sentence}" in hpo("check", "study.yaml").out  # as the study has them
+
+
+def test_earlier_results_of_which_none_can_be_used_are_warned_of(hpo: Hpo, here: Path) -> None:
+    (here / "old.csv").write_text("y,loss\n0.5,0.1\n")
+    warned = "history: 0 of 1 row of old.csv used; 1 left out (1 without a value: x in line 2); no parameters here: y"
+    assert checked(hpo, history=[{"csv": "old.csv"}])["warnings"] == [warned]
+    answer = hpo("check", write_study(history=[{"csv": "no.csv"}]))
+    assert answer.code == 2
+    assert answer.err.startswith("study.yaml, history[0].csv: no.csv does not exist.\n  Paths start in")
+
+
+def test_a_grid_with_start_points_beside_it_is_as_large_as_both(hpo: Hpo) -> None:
+    space = {"x": {"type": "float", "low": 0.0, "high": 1.0, "points": 3}, "k": 3}
+    report = checked(hpo, space=space, sampler="grid", start=[{"x": 0.5}, {"x": 0.3}], budget={"parallel": 2})
+    assert report["trials"] == 4
