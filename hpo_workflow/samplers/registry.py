@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hpo_workflow.samplers.options import Option, choice, text, whole
+from hpo_workflow.samplers.options import Option, choice, number, text, whole
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,22 @@ SAMPLERS: dict[str, Entry] = {
             )
         },
     ),
+    "cmaes": Entry(
+        "cma_es",
+        "CMAES",
+        "CMA-ES; for some hundreds of trials over numeric parameters",
+        {
+            "population": whole(
+                "Results in a generation. By default 4 + 3 log(number of parameters), and at least `budget.parallel`.",
+                low=4,
+                high=10**4,
+            ),
+            "sigma": number(
+                "Standard deviation of the first generation, as a part of each parameter's range.", 0.001, 1, 0.2
+            ),
+        },
+        package="cmaes",
+    ),
     "random": Entry("random_search", "RandomSearch", "random configurations"),
     "grid": Entry(
         "grid_search",
@@ -96,8 +112,11 @@ HINTS = {
     "grid_search": "grid",
     "qmc": "sobol",
     "default": "auto",
+    "cma": "cmaes",
+    "cma_es": "cmaes",
+    "cma-es": "cmaes",
 }
 """What people call a sampler -> its name here."""
 
-LATER = ("cmaes", "external", "nsga2")
+LATER = ("external", "nsga2")
 """Names that a later version will know."""

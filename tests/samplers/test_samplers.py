@@ -23,7 +23,7 @@ SPACE = SearchSpace.from_mapping({"x": {"type": "float", "low": 0, "high": 1, "p
 
 
 def test_the_samplers_have_names() -> None:
-    assert known_samplers() == ("auto", "tpe", "gp", "random", "grid", "sobol", "optuna")
+    assert known_samplers() == ("auto", "tpe", "gp", "cmaes", "random", "grid", "sobol", "optuna")
     for name in set(known_samplers()) - {"optuna"}:
         assert check_settings({"name": name}, SPACE) == []
         assert get_sampler({"name": name}) is not None
@@ -84,7 +84,7 @@ def test_an_option_takes_what_it_says_and_nothing_else(option: options.Option, g
         ("bayes", "sampler.name", "bayes is not a sampler. Did you mean gp? Known here: "),
         ("BO", "sampler.name", "BO is not a sampler. Did you mean gp? Known here: "),
         ("sobo", "sampler.name", "sobo is not a sampler. Did you mean sobol? Known here: "),
-        ({"name": "zzz"}, "sampler.name", "zzz is not a sampler. Known here: auto, tpe, gp, random, grid, sobol, "),
+        ({"name": "zzz"}, "sampler.name", "zzz is not a sampler. Known here: auto, tpe, gp, cmaes, random, grid, "),
         (["tpe"], "sampler", "['tpe'] is not a sampler. Choose one of auto, "),
         (None, "sampler", "None is not a sampler. Choose one of auto, "),
         ({"name": ["tpe"]}, "sampler.name", "['tpe'] is not a sampler. "),
