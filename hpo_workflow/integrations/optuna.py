@@ -1,8 +1,12 @@
-"""Optuna: its earlier studies for ours.
+"""Optuna: our samplers for its studies, its earlier studies for ours, and search spaces in both directions.
+
+    study = optuna.create_study(sampler=Sampler("gp", seed=0))
 
 Needs the extra `optuna`. Importing this module imports Optuna.
 """
 
+from hpo_workflow.integrations.optuna_distributions import from_distributions, suggest, to_distributions
+from hpo_workflow.integrations.optuna_model import Sampler
 from hpo_workflow.integrations.optuna_storage import EarlierTrial, read_trials
 
-__all__ = ["EarlierTrial", "read_trials"]
+__all__ = ["EarlierTrial", "Sampler", "from_distributions", "read_trials", "suggest", "to_distributions"]
