@@ -37,6 +37,7 @@ MENU = {
         "docs/how-to/metrics",
         "docs/how-to/templates",
         "docs/how-to/conditions",
+        "docs/how-to/knowledge",
         "docs/how-to/gpus-and-slurm",
         "docs/how-to/change-a-study",
         "docs/how-to/failures",

@@ -35,6 +35,9 @@ LARGEST_TEMPLATE = 1_000_000
 LONGEST_REGEX = 500
 DEFAULT_PARALLEL = 8
 
+WITHOUT_PRIOR = ("grid", "optuna")
+"""Samplers that do not use `prior:`."""
+
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SECRET = re.compile(r"(?:^|_)(?:[A-Z0-9]*(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY)|KEY|PASS)(?:_|$)")
 _OWN_FILES = ("params.json", "metrics.jsonl")
@@ -590,6 +593,12 @@ class _Loader:
             known = {name: value for name, value in settings.items() if not name.startswith("x-")}
             for fault in check_settings(known, self.space or SearchSpace(())):
                 self.add(fault)
+            if self.space is not None and settings["name"] in WITHOUT_PRIOR:
+                self.warnings += [
+                    f"space.{parameter.name}.prior: the sampler {settings['name']} does not use it."
+                    for parameter in self.space.parameters
+                    if parameter.prior is not None
+                ]
         return dict(settings)
 
     def read_budget(self, sampler: Mapping[str, Any]) -> Budget | None:

@@ -232,6 +232,12 @@ def test_start_points_that_do_not_run_or_run_once_are_warned_of(folder: Path) ->
     assert StudySpec.from_json(json.loads(json.dumps(loaded.spec.to_json()))) == loaded.spec
 
 
+def test_a_prior_that_the_sampler_does_not_use_is_warned_of(folder: Path) -> None:
+    text = SHORT.replace("[0.1, 0.2, 0.3]", "{choices: [0.1, 0.2, 0.3], prior: {center: 0.2}}")
+    assert load(text + "sampler: grid\n", folder).warnings == ["space.lr.prior: the sampler grid does not use it."]
+    assert load(text + "sampler: random\n", folder).warnings == []
+
+
 def test_a_prior_is_no_part_of_what_a_trial_runs(folder: Path) -> None:
     lr = {"type": "float", "low": 1e-5, "high": 0.1, "prior": {"center": 1e-3}}
     other = {"type": "float", "low": 1e-5, "high": 0.1, "prior": {"center": 1e-2, "strength": "strong"}}
