@@ -180,10 +180,17 @@ def _latest(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
 
 
 def _recognised(distributions: Distributions, complete: Sequence[FrozenTrial]) -> SearchSpace:
-    """The coded space of those parameters that the trials agree on."""
+    """The coded space of those parameters that the trials agree on.
+
+    Trials with values that the distributions no longer have do not take part.
+    """
     parameters = {name: coded(name, distribution) for name, distribution in distributions.items()}
-    rows = [_row(trial.params, parameters, distributions) for trial in complete]
-    return recognise(parameters, [row for row in rows if row])
+    if all(parameters.keys() <= trial.params.keys() for trial in complete):
+        return SearchSpace(tuple(parameters.values()), order=tuple(parameters))
+    rows = [(trial, _row(trial.params, parameters, distributions)) for trial in complete]
+    return recognise(
+        parameters, [row for trial, row in rows if len(row) == len(parameters.keys() & trial.params.keys())]
+    )
 
 
 def _row(
@@ -229,9 +236,7 @@ def _history(study: Study, asking: FrozenTrial, space: SearchSpace, distribution
     observations = []
     pending = []
     trials = study.get_trials(deepcopy=False)
-    losses = [_loss(trial, direction) for trial in trials if trial.state is TrialState.COMPLETE]
-    known = [loss for loss in losses if loss is not None]
-    median = statistics.median(known) if known else None
+    median = _median(trials, direction) if any(trial.state is TrialState.PRUNED for trial in trials) else None
     for trial in trials:
         if trial.number == asking.number:
             continue
@@ -258,6 +263,12 @@ def _loss(trial: FrozenTrial, direction: str) -> float | None:
     if any(value > 0 for value in trial.constraints.values()):
         return None
     return loss_of(trial.value, direction)
+
+
+def _median(trials: Sequence[FrozenTrial], direction: str) -> float | None:
+    """The median loss of the complete trials, None where there are none."""
+    losses = [loss for trial in trials if (loss := _loss(trial, direction)) is not None]
+    return statistics.median(losses) if losses else None
 
 
 def _loss_of_pruned(trial: FrozenTrial, direction: str, median: float | None) -> float | None:

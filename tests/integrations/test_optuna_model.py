@@ -186,6 +186,17 @@ def test_conditions_are_learned_from_the_trials():
     assert study.best_value < 0.1
 
 
+def test_a_range_that_changed_makes_no_parameter_conditional():
+    study, listener = listening()
+    both = {"kind": CategoricalDistribution(["a", "b"]), "x": X}
+    study.add_trial(create_trial(params={"kind": "a", "x": 1.0}, distributions=both, value=1.0))
+    moved = {**both, "x": FloatDistribution(5.0, 20.0)}
+    study.add_trial(create_trial(params={"kind": "b", "x": 6.0}, distributions=moved, value=1.0))
+    study.add_trial(create_trial(params={"kind": "b"}, distributions={"kind": both["kind"]}, value=1.0))
+    assert set(study.ask().relative_params) == {"kind"}  # with b, x was there and was not
+    assert not any(parameter.when for parameter in listener.space.parameters)
+
+
 def test_a_known_space_gives_whole_proposals_from_the_first_trial_on():
     from hpo_workflow.integrations.optuna import suggest
     from hpo_workflow.space import SearchSpace
