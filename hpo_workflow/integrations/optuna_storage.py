@@ -109,7 +109,7 @@ def _choose(url: str, study: str | None, names: list[str]) -> str:
     if not names:
         raise UsageError(f"{url}: holds no study.")
     if study is None and len(names) > 1:
-        raise UsageError(f"{url}: holds {len(names)} studies: {listed}.\n  Say which one is meant, with study: NAME.")
+        raise UsageError(f"{url}: holds {len(names)} studies: {listed}.\n  Name the one that is meant.")
     if study is not None and study not in names:
         raise UsageError(f"{url}: holds no study {study}. There is {listed}.")
     return study or names[0]
