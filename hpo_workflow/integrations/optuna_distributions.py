@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from hpo_workflow.errors import ConfigError, Fault, MissingExtra
 from hpo_workflow.space import Categorical, Float, Int, SearchSpace
 from hpo_workflow.space.parameters import Parameter, same_choice
@@ -145,6 +147,8 @@ def _by_size(distribution: CategoricalDistribution) -> list[int] | None:
 
 def code_of(distribution: BaseDistribution, parameter: Parameter, value: Any) -> int | float | None:
     """A value of a trial as that of the coded parameter; None where the distribution has no such value."""
+    if isinstance(value, np.generic):  # trials that somebody made by hand
+        value = value.item()
     if isinstance(distribution, CategoricalDistribution):
         index = _index(distribution.choices, value)
         order = _by_size(distribution)

@@ -244,7 +244,7 @@ def _history(study: Study, asking: FrozenTrial, space: SearchSpace, distribution
         row = _row(params, space.by_name, distributions)
         if trial.state is TrialState.RUNNING:
             row = {**_read_note(trial), **row}
-            row = {name: row[name] for name in space.active(row) if name in row}
+        row = {name: row[name] for name in space.active(row) if name in row}  # a program may ask for more than it uses
         if not space.fits(row):
             continue
         if not trial.state.is_finished():

@@ -66,7 +66,11 @@ def faults_of(settings: Mapping[str, Any], space: SearchSpace) -> list[Fault]:
     name = _class_name(settings["sampler"])
     if name is None:
         return [_unknown(settings["sampler"])]
-    options = {key: value for key, value in settings.items() if key not in ("name", "sampler") and key[:2] != "x-"}
+    options = {
+        key: value
+        for key, value in settings.items()
+        if key not in ("name", "sampler") and not str(key).startswith("x-")
+    }
     known = _options(name)
     faults = [fault for key, value in options.items() if (fault := _option_fault(name, known, key, value))]
     package = NEEDED.get(name)
@@ -146,7 +150,7 @@ def _is(kind: str, value: Any) -> bool:
     if kind == "bool" or isinstance(value, bool):
         return kind == "bool" and isinstance(value, bool)
     if kind == "float":
-        return isinstance(value, (int, float)) and math.isfinite(value)
+        return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
     return isinstance(value, int if kind == "int" else str)
 
 

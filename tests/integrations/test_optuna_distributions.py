@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 from hpo_workflow.errors import ConfigError
@@ -111,7 +112,10 @@ def test_what_a_distribution_does_not_have_has_no_code():
         assert [code_of(distribution, parameter, value) for value in values] == [None] * len(values)
     odd = CategoricalDistribution([None, nan, "a", True])
     assert [code_of(odd, coded("x", odd), value) for value in (None, nan, "a", True)] == [0, 1, 2, 3]
-    assert code_of(IntDistribution(0, 8), coded("n", IntDistribution(0, 8)), 3.0) == 3  # as databases give it
+    number = IntDistribution(0, 8)
+    for three in (3.0, np.int64(3), np.float32(3)):  # as databases and people give it
+        code = code_of(number, coded("n", number), three)
+        assert code == 3 and type(code) is int
 
 
 def test_choices_that_are_numbers_are_coded_by_size():

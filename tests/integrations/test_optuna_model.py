@@ -218,6 +218,17 @@ def test_a_known_space_gives_whole_proposals_from_the_first_trial_on():
     assert listener.space.by_name["batch"].ordered
 
 
+def test_what_a_program_asks_for_though_it_is_inactive_is_passed_over():
+    study, listener = listening(
+        space={"kind": ["a", "b"], "x": {"type": "float", "low": 0, "high": 10, "when": {"kind": "a"}}}
+    )
+    distributions = {"kind": CategoricalDistribution(["a", "b"]), "x": X}
+    for kind in "ab":
+        study.add_trial(create_trial(params={"kind": kind, "x": 1.0}, distributions=distributions, value=1.0))
+    study.ask().relative_params  # noqa: B018
+    assert [dict(o.params) for o in listener.history.observations] == [{"kind": 0, "x": 1.0}, {"kind": 1}]
+
+
 def test_a_fixed_parameter_of_a_known_space_leaves_the_others():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -13,7 +13,7 @@ import pytest
 
 from hpo_workflow.errors import ConfigError
 from hpo_workflow.samplers import History, Observation, check_settings, get_sampler
-from hpo_workflow.samplers.optuna_sampler import distribution_of, meant, quiet, told
+from hpo_workflow.samplers.optuna_sampler import OptunaSampler, distribution_of, meant, quiet, told
 from hpo_workflow.space import SearchSpace
 from tests.contracts.spaces import FINITE, MIXED, SPACES
 from tests.contracts.test_samplers import check
@@ -224,6 +224,8 @@ def test_a_new_process_gives_the_same_bytes():
         ({"sampler": "tpe", "gamma": 3}, "sampler.gamma", "none that a file can give"),
         ({"sampler": "tpe", "seed": 3}, "sampler.seed", "seed: at the top"),
         ({"sampler": "tpe", "multivariate": 1}, "sampler.multivariate", "1 is not a possible.*true or false"),
+        ({"sampler": "tpe", 3: 3}, "sampler.3", "TPESampler has no such option"),
+        ({"sampler": "nsga2", "crossover_prob": float("inf")}, "sampler.crossover_prob", "Give a number"),
         ({"sampler": "tpe", "n_ei_candidates": 2.5}, "sampler.n_ei_candidates", "Give a whole number"),
         ({"sampler": "qmc", "qmc_type": "lattice"}, "sampler", "QMCSampler refuses its options.*lattice.*takes"),
         ({"sampler": "nsga2", "population_size": 1}, "sampler", "greater than or equal to 2"),
@@ -232,10 +234,11 @@ def test_a_new_process_gives_the_same_bytes():
 )
 def test_what_cannot_be_is_refused_with_what_can(settings, key, said):
     space = SearchSpace.from_mapping(PLANE)
+    settings = dict(settings)
     faults = check_settings({"name": "optuna", **settings}, space)
     assert faults[0].key == key
     with pytest.raises(ConfigError, match="(?s)" + said) as raised:
-        get_sampler({"name": "optuna", **settings}).propose(space, History(), 1, np.random.default_rng(0))
+        OptunaSampler(settings.pop("sampler"), settings).propose(space, History(), 1, np.random.default_rng(0))
     assert raised.value.faults == tuple(faults)
 
 
