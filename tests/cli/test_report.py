@@ -355,3 +355,18 @@ def test_a_study_that_changes_while_it_is_read_is_shown_as_it_was_at_one_moment(
     emit("study.yaml")
     assert len(gather(snapshot, opened.plan, "study.yaml").rows) == 2
     assert len(gathered().rows) == 4
+
+
+def test_the_earlier_results_that_a_study_began_with_are_a_line_of_its_provenance(here: Path) -> None:
+    (here / "old.csv").write_text("x,loss\n0.5,0.1\n1.5,0.2\n")
+    folder, plan = emit(write_study(history=[{"csv": "old.csv"}], start=[{"x": 0.5}]))
+    end(folder, plan, {0: 0.5, 1: 0.25})
+    (here / "old.csv").unlink()
+    content = gathered()
+    assert fact(content, "earlier results") == [
+        "1 of 2 rows of old.csv used; 1 left out (1 out of range: x 1.5 in line 3)"
+    ]
+    assert fact(content, "proposals") == ["1 from start, 1 from random"]
+    assert plan.spec.history_digest is not None
+    Path(folder.paths.history(plan.spec.history_digest)).write_text("{}")
+    assert "cannot be read" in fact(gathered(), "earlier results")[0]
