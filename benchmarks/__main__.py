@@ -16,11 +16,17 @@ from typing import NoReturn
 from benchmarks import extend, overhead, slots, slurm_slots, startup
 from benchmarks.accounting import MeasurementError
 from benchmarks.document import DOCUMENT, block, write
-from benchmarks.parts import Part, label
+from benchmarks.parts import Chapter, Part, label
 from benchmarks.places import Workshop
 from benchmarks.results_files import COMMITTED, ROOT, Case, ResultFiles, package_digest
+from benchmarks.samplers import command as samplers_command
+from benchmarks.samplers import tables_and_plots
 
 PARTS: tuple[Part, ...] = (startup.PART, overhead.PART, extend.PART, slots.PART, slurm_slots.PART)
+SAMPLERS = Chapter(
+    "samplers", "how good and how fast the samplers are", tables_and_plots.block, tables_and_plots.pictures
+)
+DOCUMENTED: tuple[Part | Chapter, ...] = (*PARTS, SAMPLERS)
 QUICK_RESULTS = ROOT / "build" / "benchmarks"
 """Not in version control: figures of small sizes are for those who work on the benchmarks."""
 
@@ -31,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Measure what the orchestration costs. Without a word, all parts:\n\n"
         f"{words}\n  {'table':<10}write the results into docs/benchmarks.md\n\n"
+        f"`python -m benchmarks {SAMPLERS.name} --help`: {SAMPLERS.title}; it takes hours, so only its word\n"
+        "starts it.\n\n"
         "What has been measured on this machine with this version of the package is not measured again, so an\n"
         "interrupted call goes on where it was.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -104,12 +112,18 @@ def measure(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 good, 1 a measurement failed, 2 the call is wrong."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] == [SAMPLERS.name]:
+        return samplers_command.main(given[1:])
     made = parser()
-    options = made.parse_args(argv)
+    options = made.parse_args(given)
     names = [part.name for part in PARTS]
     for word in options.words:
         if word not in (*names, "table"):
-            made.error(f"there is no part {word!r}; the parts are {', '.join(names)}, and `table` writes the tables")
+            made.error(
+                f"there is no part {word!r}; the parts are {', '.join(names)}, and `table` writes the tables; "
+                f"`{SAMPLERS.name}` stands first"
+            )
     if options.repeat is not None and options.repeat < 1:
         made.error(f"--repeat {options.repeat}: at least 1")
     if any("=" not in word for word in options.only):
@@ -131,10 +145,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             repeats = options.repeat or (1 if options.quick else part.repeats)
             good &= measure(part, cases[part.name], files, repeats, quick=options.quick, again=options.again, work=work)
     if options.show:
-        for part in PARTS:
-            print(f"## {part.title}\n{block(part, files)}")
+        for shown in DOCUMENTED:
+            print(f"## {shown.title}\n{block(shown, files)}")
     elif "table" in options.words:
-        changed = write(PARTS, files)
+        changed = write(DOCUMENTED, files)
         say(f"{DOCUMENT.relative_to(ROOT)}: {'written' if changed else 'was in step'}")
     return 0 if good else 1
 

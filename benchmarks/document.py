@@ -6,14 +6,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.parts import Part
+from benchmarks.parts import Chapter, Part
 from benchmarks.results_files import ROOT, Record, ResultFiles
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+PICTURES = "pictures"
+"""Beside the document."""
 BLOCK = re.compile(r"(<!-- benchmarks: (\w+) -->\n).*?(<!-- end of benchmarks: \2 -->)", re.DOTALL)
 
 
-def render(text: str, parts: Sequence[Part], files: ResultFiles) -> str:
+def render(text: str, parts: Sequence[Part | Chapter], files: ResultFiles) -> str:
     """`text` with every block made anew.
 
     Raises:
@@ -26,8 +28,10 @@ def render(text: str, parts: Sequence[Part], files: ResultFiles) -> str:
     return BLOCK.sub(lambda match: f"{match[1]}{block(known[match[2]], files)}{match[3]}", text)
 
 
-def block(part: Part, files: ResultFiles) -> str:
+def block(part: Part | Chapter, files: ResultFiles) -> str:
     """The command that makes the tables of a part, where and when they were measured, and the tables."""
+    if isinstance(part, Chapter):
+        return part.block(files.folder / part.name)
     command = f"`python -m benchmarks {part.name}`"
     records = files.newest(part.name)
     if not records:
@@ -69,10 +73,18 @@ def provenance(records: Sequence[Record]) -> str:
     )
 
 
-def write(parts: Sequence[Part], files: ResultFiles, path: Path = DOCUMENT) -> bool:
-    """Bring the document in step with the results; whether it was changed."""
-    before = path.read_text(encoding="utf-8")
-    after = render(before, parts, files)
-    if after != before:
-        path.write_text(after, encoding="utf-8")
-    return after != before
+def write(parts: Sequence[Part | Chapter], files: ResultFiles, path: Path = DOCUMENT) -> bool:
+    """Bring the document and its pictures in step with the results; whether anything was changed."""
+    texts = {path: render(path.read_text(encoding="utf-8"), parts, files)}
+    for part in parts:
+        if isinstance(part, Chapter):
+            texts |= {
+                path.parent / PICTURES / name: text for name, text in part.pictures(files.folder / part.name).items()
+            }
+    changed = False
+    for target, text in texts.items():
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+            changed = True
+    return changed

@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.places import Workshop
@@ -33,6 +34,23 @@ class Part:
     lacks: Callable[[Case], str | None]
     measure: Callable[[Case, Workshop], dict[str, Any]]
     tables: Callable[[Sequence[Record]], list[str]]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A word of `python -m benchmarks` with a command line and results of its own, shown in the same document.
+
+    Args:
+        name: The word, and the folder of its results.
+        title: What it measures, in a few words.
+        block: Its results as Markdown, from that folder.
+        pictures: File name and text of each picture that the Markdown shows.
+    """
+
+    name: str
+    title: str
+    block: Callable[[Path], str]
+    pictures: Callable[[Path], dict[str, str]]
 
 
 def label(case: Case) -> str:

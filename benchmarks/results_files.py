@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import json_lines
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "benchmarks" / "results"
 MEASURED = ("hpo_workflow", "profiles", "Snakefile")
@@ -86,18 +88,7 @@ class ResultFiles:
 
     def read(self, part: str) -> list[Record]:
         """All results of a part, oldest first; a last line that was cut off by a crash is not there."""
-        try:
-            lines = self.path(part).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        records = []
-        for index, line in enumerate(lines):
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                if index < len(lines) - 1:
-                    raise ValueError(f"{self.path(part)}, line {index + 1}: not JSON") from None
-        return records
+        return json_lines.read(self.path(part))
 
     def has(self, part: str, case: Mapping[str, Any], repeat: int) -> bool:
         """Whether this was measured already, on this machine and with the package as it is now."""
@@ -122,14 +113,7 @@ class ResultFiles:
             "versions": versions(),
             "load": [round(value, 2) for value in os.getloadavg()],
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.path(part)
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # without a line that a crash cut off
-        if whole != text:
-            path.write_text(whole, encoding="utf-8")
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, sort_keys=True) + "\n")
+        json_lines.append(self.path(part), record)
 
     def newest(self, part: str) -> list[Record]:
         """The results that belong together with the last one: same package, machine and size.

@@ -49,6 +49,7 @@ RUN_BY = {
     "module-final": "tests/workflow/test_modules.py",
     "module-example": "tests/workflow/test_modules.py",
     "benchmarks": "tests/benchmarks/test_document.py",
+    "samplers-benchmark": "tests/benchmarks/test_document.py",
     "digits-script": "tests/test_docs.py",
 }
 

@@ -8,8 +8,9 @@ import tomllib
 
 import pytest
 
-from benchmarks.__main__ import PARTS, main
-from benchmarks.document import DOCUMENT, block, in_order, render, write
+from benchmarks.__main__ import DOCUMENTED, PARTS, SAMPLERS, main
+from benchmarks.document import DOCUMENT, PICTURES, block, in_order, render, write
+from benchmarks.parts import Chapter
 from benchmarks.results_files import COMMITTED, ROOT, ResultFiles
 from tests import clone
 
@@ -45,7 +46,15 @@ class Held:
 
 def test_the_document_is_in_step_with_the_committed_results():
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert render(text, PARTS, ResultFiles(COMMITTED)) == text, "run `python -m benchmarks table`"
+    assert render(text, DOCUMENTED, ResultFiles(COMMITTED)) == text, "run `python -m benchmarks table`"
+
+
+def test_the_pictures_are_in_step_with_the_committed_results():
+    pictures = SAMPLERS.pictures(COMMITTED / SAMPLERS.name)
+    folder = DOCUMENT.parent / PICTURES
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")} == pictures
+    shown = re.findall(rf"!\[[^]]+\]\({PICTURES}/([^)]+)\)", DOCUMENT.read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(pictures)
 
 
 def test_the_commands_of_the_document_are_understood():
@@ -55,6 +64,15 @@ def test_the_commands_of_the_document_are_understood():
     assert set(named.split(",")) <= set(extras)
     for command in measure:
         python, m, name, *words = shlex.split(command)
+        assert (python, m, name) == ("python", "-m", "benchmarks")
+        assert main([*words, "--list"]) == 0
+
+
+def test_the_commands_about_samplers_are_understood():
+    install, *measure = clone.block(DOCUMENT, "samplers-benchmark").commands
+    assert install == "pip install '.[peers]'"
+    for command in measure:
+        python, m, name, *words = (word for word in shlex.split(command) if not re.match("[A-Z_]+=", word))
         assert (python, m, name) == ("python", "-m", "benchmarks")
         assert main([*words, "--list"]) == 0
 
@@ -100,6 +118,19 @@ def test_prose_stays_and_blocks_are_replaced(tmp_path):
     text = path.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert not write(PARTS, Held(record(0)), path), "a second time there is nothing to change"
+
+
+def test_a_chapter_writes_its_block_and_its_pictures(tmp_path):
+    chapter = Chapter("samplers", "t", lambda folder: f"\n{folder.name}\n\n", lambda folder: {"a.svg": "<svg/>\n"})
+    path = tmp_path / "docs" / "benchmarks.md"
+    path.parent.mkdir()
+    path.write_text("before\n<!-- benchmarks: samplers -->\nold\n<!-- end of benchmarks: samplers -->\nafter\n")
+    assert write([chapter], ResultFiles(tmp_path), path)
+    assert "-->\n\nsamplers\n\n<!--" in path.read_text() and "old" not in path.read_text()
+    assert (path.parent / PICTURES / "a.svg").read_text() == "<svg/>\n"
+    assert not write([chapter], ResultFiles(tmp_path), path)
+    (path.parent / PICTURES / "a.svg").write_text("<svg>")
+    assert write([chapter], ResultFiles(tmp_path), path), "a picture that was changed is made anew"
 
 
 def test_a_document_without_a_block_for_each_part_is_refused():
