@@ -25,7 +25,7 @@ FREE = 11
 which is not enough where the priors of many are wrong. Odd, as each second Sobol point is in the same half."""
 
 VAIN = 1024
-"""The same for points of a Sobol sequence."""
+"""The same for points of a sequence."""
 
 
 def unproposed(space: SearchSpace, taken: set[str]) -> Iterator[dict[str, Value]]:
@@ -121,19 +121,57 @@ def sobol_points(d: int, seed: int) -> Iterator[Array]:
         exponent += 1
 
 
-def sobol_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
-    """The next `n` points of the study's Sobol sequence that are not in `taken`; fewer only when no more are left.
+def latin_points(d: int, seed: int, first: int) -> Iterator[Array]:
+    """Points (d,) of Latin hypercubes, of which the first has `first` points and each next one twice as many.
 
-    One scrambled sequence serves a whole study. It is found again in each call from the study's seed, and what was
-    already proposed is passed over, so that the points of many small batches are as even as those of one. Where the
-    space has a prior, the points are as dense as it says, but for each eleventh.
+    Each parameter's range is cut into as many parts as the hypercube has points, and each part gets one point; so a few
+    points try the values of every parameter evenly, and all choices as often, give or take one.
+
+    Source: McKay, Beckman and Conover 1979. numpy only, unlike Sobol sequences.
+    """
+    rng = np.random.default_rng(seed)
+    size = first
+    while True:
+        parts = rng.permuted(np.tile(np.arange(size)[:, None], (1, d)), axis=0)
+        yield from (parts + rng.random((size, d))) / size
+        size *= 2
+
+
+def latin_new(
+    space: SearchSpace, taken: set[str], n: int, first: int, rng: np.random.Generator
+) -> list[dict[str, Value]]:
+    """The next `n` points of the study's Latin hypercubes that are not in `taken`; fewer only when no more are left.
+
+    Args:
+        space: To draw from.
+        taken: Keys of what was proposed before.
+        n: How many.
+        first: Points of the first hypercube.
+        rng: Its seed tells the study.
+    """
+    return _next_new(space, taken, n, latin_points(len(space.parameters), study_seed(rng), first), rng)
+
+
+def sobol_new(space: SearchSpace, taken: set[str], n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
+    """The next `n` points of the study's Sobol sequence that are not in `taken`; fewer only when no more are left."""
+    return _next_new(space, taken, n, sobol_points(len(space.parameters), study_seed(rng)), rng)
+
+
+def _next_new(
+    space: SearchSpace, taken: set[str], n: int, points: Iterator[Array], rng: np.random.Generator
+) -> list[dict[str, Value]]:
+    """The next `n` points of an endless sequence that are not in `taken`; fewer only when no more are left.
+
+    One sequence serves a whole study. It is found again in each call from the study's seed, and what was already
+    proposed is passed over, so that the points of many small batches are as even as those of one. Where the space has a
+    prior, the points are as dense as it says, but for each eleventh.
     """
     taken = set(taken)
     prior = PriorDensity(Encoding(space))
     allowed = VAIN + len(taken)  # passing over the sequence's own beginning is no sign of an exhausted space
     found: list[dict[str, Value]] = []
     vain = 0
-    for index, point in enumerate(sobol_points(len(space.parameters), study_seed(rng))):
+    for index, point in enumerate(points):
         if len(found) == n or vain > allowed:
             break
         if (index + 1) % FREE:

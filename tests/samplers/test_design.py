@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpo_workflow.samplers import History, get_sampler
-from hpo_workflow.samplers.design import draw_all_new, draw_unproposed, sobol_new, study_seed
+from hpo_workflow.samplers.design import draw_all_new, draw_unproposed, latin_new, latin_points, sobol_new, study_seed
 from hpo_workflow.space import SearchSpace
 
 SQUARE = SearchSpace.from_mapping(
@@ -29,6 +29,24 @@ def test_sobol_points_of_many_batches_are_as_even_as_those_of_one(batches: list[
     assert len(cells) == 64  # one point in each cell of an 8 x 8 board
 
 
+def test_each_part_of_each_range_gets_one_point_of_a_latin_hypercube() -> None:
+    points = latin_points(3, seed=4, first=6)
+    for size in (6, 12, 24):
+        cells = np.sort(np.floor(np.array([next(points) for _ in range(size)]) * size), axis=0)
+        np.testing.assert_array_equal(cells, np.tile(np.arange(size)[:, None], (1, 3)))
+
+
+def test_latin_points_of_many_batches_are_those_of_one() -> None:
+    whole = latin_new(SQUARE, set(), 12, 5, np.random.default_rng([7, 0]))
+    taken: set[str] = set()
+    parts = []
+    for number, n in enumerate((3, 1, 8)):
+        parts += latin_new(SQUARE, taken, n, 5, np.random.default_rng([7, number]))
+        taken |= {SQUARE.key(params) for params in parts}
+    assert parts == whole
+    assert latin_new(SQUARE, set(), 12, 5, np.random.default_rng([8, 0])) != whole
+
+
 def test_the_last_free_configurations_of_a_large_space_are_found() -> None:
     space = SearchSpace.from_mapping(
         {"a": {"type": "int", "low": 1, "high": 210}, "b": {"type": "int", "low": 1, "high": 100}}
@@ -40,6 +58,7 @@ def test_the_last_free_configurations_of_a_large_space_are_found() -> None:
         draw_all_new(space, taken, 3, rng),
         draw_unproposed(space, taken, 3, rng),
         sobol_new(space, taken, 3, rng),
+        latin_new(space, taken, 3, 10, rng),
     ):
         assert sorted(params["a"] for params in found) == [2, 209]
 
