@@ -15,6 +15,7 @@ import dataclasses
 import json
 import math
 import statistics
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,6 +47,12 @@ NOTE = "hpo_workflow:proposal"
 """A trial's attribute that tells other workers what it is going to try; numbered, for databases limit each text."""
 
 NOTE_LENGTH = 2045
+
+MEETINGS = 3
+"""How often a proposal is made anew because another worker had the same idea at the same moment."""
+
+_TURN = threading.Lock()
+"""Threads propose one after the other, so that each knows what the others are going to try."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -118,8 +125,13 @@ class Sampler(BaseSampler):
             space = _coded_space(self._space, self._distributions, search_space)
         if not space.parameters:
             return {}
-        proposal = self._propose(study, trial, space, search_space, np.random.default_rng([self._seed, trial.number]))
-        _write_note(study, trial, proposal)
+        with _TURN:
+            for attempt in range(MEETINGS):
+                rng = np.random.default_rng([self._seed, trial.number, *([attempt] if attempt else [])])
+                proposal = self._propose(study, trial, space, search_space, rng)
+                _write_note(study, trial, proposal)
+                if not _meets(study, trial, proposal):
+                    break
         return {name: value_of_code(search_space[name], code) for name, code in proposal.items()}
 
     def sample_independent(
@@ -302,6 +314,12 @@ def _read_note(trial: FrozenTrial) -> dict[str, int | float]:
     except json.JSONDecodeError:
         return {}
     return note
+
+
+def _meets(study: Study, trial: FrozenTrial, proposal: Params) -> bool:
+    """Whether an earlier trial that runs now is going to try the same: then the later one steps aside."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return any(other.number < trial.number and _read_note(other) == proposal for other in running)
 
 
 def _again(space: SearchSpace, history: History) -> tuple[SearchSpace, History]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -274,6 +275,23 @@ def test_threads_share_a_sampler():
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 24
 
 
+def test_of_two_workers_with_the_same_idea_the_later_trial_steps_aside():
+    """Another worker writes down its proposal while this one is still thinking."""
+    study, listener = listening()
+    study.add_trial(told(1.0, 1.0))
+    earlier = study.ask()
+    answers = iter([{"x": 2.5}, {"x": 7.5}])
+
+    def propose(space, history, n, rng):
+        study._storage.set_trial_system_attr(earlier._trial_id, "hpo_workflow:proposal:0", '{"x": 2.5}')
+        listener.history = history
+        return [next(answers)]
+
+    listener.propose = propose
+    assert study.ask({"x": X}).params == {"x": 7.5}
+    assert listener.history.pending == ({"x": 2.5},)
+
+
 def test_a_study_in_a_file_with_a_pruner_goes_on_where_it_was(tmp_path):
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -304,6 +322,7 @@ def test_the_options_of_a_sampler_reach_it():
     sampler = Sampler({"name": "tpe", "startup": 3, "candidates": 5}, seed=0)
     assert (sampler._sampler.startup, sampler._sampler.candidates) == (3, 5)
     assert str(sampler) == "hpo_workflow tpe"
+    assert pickle.loads(pickle.dumps(sampler))._sampler == sampler._sampler  # some keep it in a file beside the study
 
 
 @pytest.mark.parametrize(
