@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 
 import numpy as np
 
 from hpo_workflow.samplers.design import LISTED, draw_new, latin_new, unproposed
 from hpo_workflow.samplers.history import History
 from hpo_workflow.space import SearchSpace
-from hpo_workflow.space.encoding import Array, Encoding
+from hpo_workflow.space.encoding import Array, Encoding, Mask
 from hpo_workflow.space.prior import PriorDensity
 from hpo_workflow.surrogates.parzen import ParzenEstimator, spreads
 from hpo_workflow.trial import Value
@@ -156,6 +157,7 @@ class _Model:
         self.encoding = known.encoding
         self.prior = PriorDensity(known.encoding)
         self.trust = BETA / len(known.loss)
+        self._always: Mask = np.array([not parameter.when for parameter in known.encoding.space.parameters], bool)
         good, rest = known.ranked(rng)
         self._rest = np.vstack([rest, known.pending])
         self._taken = {row.tobytes() for row in np.vstack([known.x, known.pending])}
@@ -180,27 +182,44 @@ class _Model:
         return self.encoding.encode([params])[0].tobytes() not in self._taken
 
     def propose(self, m: int, rng: np.random.Generator) -> dict[str, Value] | None:
-        """The new configuration with the largest ratio that was found from m draws; None when none of them is new."""
+        """The most promising new configuration that was found from m draws; None when none of them is new."""
         rest = self._rest_density()
         x = self.good.sample(m, rng, self.prior)
-        value = self._value(x, rest)
         for _ in range(ROUNDS):
-            children = self._children(x[np.argsort(-value, kind="stable")[:PARENTS]], rng)
-            x = np.vstack([x, children])
-            value = np.append(value, self._value(children, rest))
-        best_first = (self.encoding.decode(x[i]) for i in np.argsort(-value, kind="stable"))
+            in_turn = chain.from_iterable(zip_longest(*self._branches(x, rest)))
+            parents = [i for i in in_turn if i is not None][:PARENTS]
+            x = np.vstack([x, self._children(x[parents], rng)])
+        best_first = (self.encoding.decode(x[i]) for i in chain.from_iterable(self._branches(x, rest)))
         return next((params for params in best_first if self.is_new(params)), None)
 
     def best_of(self, configurations: list[dict[str, Value]]) -> dict[str, Value]:
-        """The one with the largest ratio."""
-        return configurations[int(np.argmax(self._value(self.encoding.encode(configurations), self._rest_density())))]
+        """The most promising one."""
+        branches = self._branches(self.encoding.encode(configurations), self._rest_density())
+        return configurations[branches[0][0]]
+
+    def _branches(self, x: Array, rest: ParzenEstimator) -> list[list[int]]:
+        """The rows of `x` (m, d) that have the same active parameters together, the most promising first.
+
+        Inside a branch the largest ratio is the best. Branches are compared by their largest ratio in the parameters
+        that all configurations have: each further parameter multiplies the ratio by a factor whose largest value among
+        some draws is well above 1 even where it means nothing, so the branch with most parameters would nearly always
+        win.
+        """
+        active = self.encoding.active(x)
+        ratio = self._value(x, active, rest)
+        branches: dict[bytes, list[int]] = {}
+        for i in np.argsort(-ratio, kind="stable"):
+            branches.setdefault(active[i].tobytes(), []).append(int(i))
+        if len(branches) == 1:
+            return list(branches.values())
+        shared = self._value(x, active & self._always, rest)
+        return sorted(branches.values(), key=lambda branch: -shared[branch].max())
 
     def _rest_density(self) -> ParzenEstimator:
         return ParzenEstimator(self.encoding, self._rest, self._widths(len(self._rest)), REST_CHOICE, None, UNIFORM)
 
-    def _value(self, x: Array, rest: ParzenEstimator) -> Array:
-        """(m,) logarithm of what is maximised at the points `x` (m, d)."""
-        active = self.encoding.active(x)
+    def _value(self, x: Array, active: Mask, rest: ParzenEstimator) -> Array:
+        """(m,) logarithm of what is maximised at the points `x` (m, d), as far as `active` (m, d) parameters go."""
         ratio: Array = self.good.log_density(x, active) - rest.log_density(x, active)
         return ratio + self.trust * self.prior.log_density(x, active)
 

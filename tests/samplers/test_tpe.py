@@ -129,6 +129,19 @@ def test_in_a_tree_the_good_branch_is_searched() -> None:
     assert np.mean([abs(math.log10(params["lr"]) + 1) < 1 for params in nets]) > 0.8
 
 
+def test_a_branch_is_not_preferred_for_having_more_parameters() -> None:
+    extra = {f"z{i}": {**UNIT, "when": {"kind": "rich"}} for i in range(4)}
+    space = SearchSpace.from_mapping({"kind": ["plain", "rich"], "x": UNIT, **extra})
+    rich = []
+    for seed in range(3):
+        history = told(space, 10, lambda params: abs(params["x"] - 0.3), seed)
+        for i in range(40):
+            (params,) = TPE().propose(space, history, 1, np.random.default_rng([seed, i]))
+            history = History((*history.observations, Observation(params, abs(float(params["x"]) - 0.3))))
+            rich.append(params["kind"] == "rich")
+    assert 0.2 < np.mean(rich) < 0.7  # with the whole ratio compared it was 0.9
+
+
 def test_a_prior_draws_the_first_proposals() -> None:
     space = SearchSpace.from_mapping({"x": {**UNIT, "prior": {"center": 0.9, "strength": "medium"}}})
     assert np.mean([params["x"] for params in proposals(space, History(), 10)]) > 0.65
