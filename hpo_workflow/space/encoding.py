@@ -39,16 +39,22 @@ def _has_cells(parameter: Parameter) -> bool:
 
 def to_unit(parameter: Parameter, value: Value) -> float:
     """Where a possible value lies in [0, 1]."""
+    return float(to_units(parameter, [value])[0])
+
+
+def to_units(parameter: Parameter, values: Sequence[Any]) -> Array:
+    """(m,) where possible values lie in [0, 1]."""
     if isinstance(parameter, Categorical):
-        return (parameter.ranks[parameter.index(value)] + 0.5) / parameter.size
+        ranks = np.array([parameter.ranks[parameter.index(value)] for value in values], float)
+        return np.asarray((ranks + 0.5) / parameter.size)
     if parameter.size == 1:
-        return 0.5
+        return np.full(len(values), 0.5)
     if parameter.log:
         start, stop = _log_range(parameter)
-        return (math.log(float(value)) - start) / (stop - start)
+        return np.asarray((np.array([math.log(value) for value in values], float) - start) / (stop - start))
     if parameter.size is not None:
-        return (parameter.index(value) + 0.5) / parameter.size
-    return (float(value) - parameter.low) / (parameter.high - parameter.low)
+        return np.asarray((np.array([parameter.index(value) for value in values], float) + 0.5) / parameter.size)
+    return np.asarray((np.array(values, float) - parameter.low) / (parameter.high - parameter.low))
 
 
 def from_unit(parameter: Parameter, unit: float) -> Value:
@@ -107,14 +113,14 @@ class Encoding:
 
     def encode(self, configurations: Iterable[Params]) -> Array:
         """(n, d) unit vectors of configurations that fit the space."""
-        rows = [
-            [
-                to_unit(p, params[p.name]) if p.name in params else rest
-                for p, rest in zip(self.space.parameters, self.rest, strict=True)
-            ]
-            for params in configurations
-        ]
-        return np.array(rows, float).reshape(len(rows), self.d)
+        rows = list(configurations)
+        x = np.tile(self.rest, (len(rows), 1))
+        for i, parameter in enumerate(self.space.parameters):
+            name = parameter.name
+            values = [params[name] for params in rows if name in params]
+            here = slice(None) if len(values) == len(rows) else [name in params for params in rows]
+            x[here, i] = to_units(parameter, values)
+        return x
 
     def decode(self, row: Array) -> dict[str, Value]:
         """The configuration at one point."""
