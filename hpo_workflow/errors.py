@@ -5,7 +5,8 @@ HPOWorkflowError
 ├── UsageError          a command was called wrongly, or at the wrong moment
 │   └── MissingExtra    what was asked for needs a package that is not installed
 ├── StudyFolderError    a study's folder does not hold what it should
-└── MetricError         a log or a metric setting cannot be read
+├── MetricError         a log or a metric setting cannot be read
+└── SamplerError        the command of an external sampler gave no answer
 
 Only the command line turns them into a message and an exit code (2), without a traceback. Any other exception is a
 fault of this package and keeps its traceback.
@@ -91,3 +92,7 @@ class StudyFolderError(HPOWorkflowError):
 
 class MetricError(HPOWorkflowError):
     """A log or a metric setting cannot be read."""
+
+
+class SamplerError(HPOWorkflowError):
+    """The command of an external sampler failed, or its answer cannot be read; asking again may do."""

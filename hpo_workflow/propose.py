@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo_workflow.samplers import Plan, get_sampler
+from hpo_workflow.samplers import Checking, Plan, Replacement, get_sampler
 from hpo_workflow.samplers.design import draw_within, start_rng
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.study_state import Emission, StudyState
@@ -42,11 +42,13 @@ class Answer:
         kind: `open` (ask again when a slot frees), `wait` (ask when something new has finished) or `done`.
         reason: Why it is `done`: `exhausted`.
         actions: Trials to emit.
+        replaced: What the sampler proposed and could not be used.
     """
 
     kind: str
     reason: str | None = None
     actions: tuple[Action, ...] = ()
+    replaced: tuple[Replacement, ...] = ()
 
 
 def batch_rng(seed: int, first: int) -> np.random.Generator:
@@ -83,12 +85,16 @@ def fill(spec: StudySpec, state: StudyState, again: Sequence[Emission], fresh: i
     history = state.history()
     if retried or started:
         history = history.with_pending([*retried, *(action.proposal.params for action in started)])
-    found = sampler.propose(spec.search_space, history, wanted, rng)
+    replaced: list[Replacement] = []
+    if isinstance(sampler, Checking):
+        found, replaced = sampler.propose_checked(spec.search_space, history, wanted, rng)
+    else:
+        found = sampler.propose(spec.search_space, history, wanted, rng)
     name = str(spec.sampler["name"])
     actions += [Action(Proposal(number + i, number + i, params), name) for i, params in enumerate(found)]
     if len(found) < wanted:
-        return Answer("done", "exhausted", tuple(actions))
-    return Answer("open", actions=tuple(actions))
+        return Answer("done", "exhausted", tuple(actions), tuple(replaced))
+    return Answer("open", None, tuple(actions), tuple(replaced))
 
 
 def start_actions(

@@ -97,6 +97,8 @@ class Replay:
         if missing:
             raise _Unknown(f"it does not say {', '.join(missing)}: an earlier version wrote it")
         plan, spec = self._plan(record["plan"])
+        if any(trial["origin"] == "external" for trial in record["trials"]):
+            raise _Unknown("an external command chose its trials; its answer is recorded and not asked for again")
         state = self._state_before(record, plan, spec)
         emitted_again = [trial["number"] for trial in record["trials"] if trial["origin"] == "again"]
         again = [state.emissions[number] for number in emitted_again if number in state.emissions]

@@ -89,6 +89,7 @@ class StudyState:
         self._lost: set[int] = set()  # of these, the ones whose last emission nothing came of
         self._n_in: Counter[TrialState] = Counter()
         self._lost_in_a_row = 0
+        self.replaced: dict[str, dict[str, Any]] = {}  # proposals that could not be used: by reason, count and example
         self._session = ""  # of the last batch
         self._incumbent: Trial | None = None
 
@@ -103,6 +104,8 @@ class StudyState:
             self.begin_run()
         if record["identity"] in self.accepted:
             self.last_batch = record
+        for reason, said in record.get("replaced", {}).items():
+            self.replaced.setdefault(reason, {**said, "count": 0})["count"] += said["count"]
         for trial in record["trials"]:
             self._emit(record, trial)
 

@@ -7,14 +7,16 @@ import sys
 
 import hpo_workflow
 
-NAMES = {"version": "hpo_workflow", "numpy": "NumPy", "scipy": "SciPy", "machine": "machine"}
+PACKAGES = {"numpy": "NumPy", "scipy": "SciPy", "cmaes": "cmaes", "optuna": "Optuna"}
+
+NAMES = {"version": "hpo_workflow", **PACKAGES, "machine": "machine"}
 """Key of a batch record -> what people call it."""
 
 
 def versions() -> dict[str, str]:
-    """The versions of this process; of NumPy and SciPy only if they are loaded: importing them costs time."""
+    """The versions of this process; of packages only if they are loaded: importing them costs time."""
     found = {"version": hpo_workflow.__version__, "machine": os.uname().machine}
-    for name in ("numpy", "scipy"):
+    for name in PACKAGES:
         if name in sys.modules:
             found[name] = str(sys.modules[name].__version__)
     return found

@@ -43,6 +43,7 @@ RUN_BY = {
     "solver": "tests/test_examples.py",
     "lightgbm": "tests/test_examples.py",
     "r": "tests/test_examples.py",
+    "external_sampler": "tests/test_examples.py",
     "torch": "tests/test_examples.py",
     "module": "tests/workflow/test_modules.py",
     "module-snakefile": "tests/workflow/test_modules.py",

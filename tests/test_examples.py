@@ -23,6 +23,7 @@ STUDIES = {
     "examples/torch_cnn/study.yaml": "examples/torch_cnn/README.md",
     "examples/lightgbm/study.yaml": "examples/lightgbm/README.md",
     "examples/r/study.yaml": "examples/r/README.md",
+    "examples/external_sampler/study.yaml": "examples/external_sampler/README.md",
 }
 """Study files and the documents that tell how to run them."""
 
@@ -236,6 +237,17 @@ def test_the_solver_study_gives_each_trial_a_case_file_and_finds_the_least_work(
         assert trial["state"] == ("complete" if trial["number"] in work else "failed")
     best = clone.json("hpo best examples/solver/study.yaml --json")
     assert best["value"] == min(work.values()) == work[best["trial"]]
+
+
+# ---- external_sampler --------------------------------------------------------------------------------------
+def test_the_study_with_a_sampler_in_perl_runs_what_it_proposed(clone):
+    study = "examples/external_sampler/study.yaml"
+    clone.limit(study, 8)
+    (command,) = block(ROOT / "examples/external_sampler/README.md", "external_sampler").commands
+    clone.run(command)
+    assert {trial["origin"] for trial in trials(clone, study)} == {"external"}
+    told = clone.json(f"hpo status {study} --json")
+    assert (told["n_counted"], told["replaced"]) == (8, {})
 
 
 # ---- lightgbm ----------------------------------------------------------------------------------------------

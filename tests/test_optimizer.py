@@ -29,7 +29,7 @@ def test_the_public_name_is_found_and_others_are_not() -> None:
         hpo_workflow.nothing  # noqa: B018
 
 
-@pytest.mark.parametrize("sampler", [name for name in known_samplers() if name != "optuna"])
+@pytest.mark.parametrize("sampler", [name for name in known_samplers() if name not in ("external", "optuna")])
 def test_ask_and_tell_make_a_study(sampler: str) -> None:
     runs = []
     for _ in range(2):

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from hpo_workflow.cli.propose import sentence
+from hpo_workflow.errors import SamplerError
 from hpo_workflow.replay import Replay
 from hpo_workflow.samplers import Plan, get_sampler
 from hpo_workflow.spec import Budget
@@ -174,3 +176,48 @@ def test_what_a_start_point_leaves_open_is_drawn_from_the_prior_and_under_its_co
     assert all(set(params) == {"k", "x", "m"} for params in found[1:])
     assert sum(params["x"] > 0.7 for params in found) > 30
     assert len({params["x"] for params in found}) == 40
+
+
+def external(answer: str) -> dict[str, str]:
+    """An external sampler in a line of shell."""
+    return {"name": "external", "command": f"cat > /dev/null; {answer}"}
+
+
+def test_a_sampler_whose_command_fails_loses_nothing_and_is_asked_again(tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    sampler = external(f"[ -e {mended} ] || {{ echo no licence >&2; exit 3; }}; echo '{{\"proposals\": []}}'")
+    study = Simulated(tmp_path / "study", space=SPACE, sampler=sampler, budget=Budget(3, 3))
+    with pytest.raises(SamplerError, match="sampler.command ended with exit code 3.*\n  no licence"):
+        study.propose()
+    assert study.folder.batches() == []
+    assert study.wants_batch()
+    mended.touch()
+    study.run(3)
+    assert len(study.folder.state(study.current).finished) == 3
+
+
+def test_what_a_sampler_proposed_in_vain_is_recorded_and_counted(tmp_path: Path) -> None:
+    sampler = external("""echo '{"proposals": [{"x": 0.5, "k": "a"}, {"x": 7}, {"x": 0.5, "k": "a"}]}'""")
+    study = Simulated(tmp_path, space=SPACE, sampler=sampler, budget=Budget(8, 4))
+    study.propose()
+    (record,) = study.folder.batches()
+    assert record["trials"][0]["params"] == {"x": 0.5, "k": "a"}
+    assert {reason: said["count"] for reason, said in record["replaced"].items()} == {
+        "impossible": 1,
+        "known": 1,
+        "missing": 1,
+    }
+    assert record["replaced"]["impossible"]["example"].startswith("x is never 7.")
+    assert sentence(record).endswith("4 trials, 0 to 3, 3 of them random because of what was proposed")
+    for number in range(4):
+        study.end(number)
+    study.propose()
+    state = study.folder.state(study.current)
+    assert {reason: said["count"] for reason, said in state.replaced.items()} == {
+        "impossible": 2,
+        "known": 3,
+        "missing": 2,
+    }
+    assert [(batch.verdict, batch.cause) for batch in Replay(study.folder)] == [
+        ("unknown", "an external command chose its trials; its answer is recorded and not asked for again")
+    ] * 2

@@ -119,8 +119,17 @@ def _record(
         "elapsed_s": round(max(runs, default=0.0) + session_seconds(folder.paths), 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sampler": {**spec.sampler, **versions()},
+        **({"replaced": _replaced(answer)} if answer.replaced else {}),
         "trials": [_trial(spec, plan["identity"], action) for action in answer.actions],
     }
+
+
+def _replaced(answer: Answer) -> dict[str, dict[str, Any]]:
+    """What the sampler proposed and could not be used: by reason, how often and the first example."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in answer.replaced:
+        found.setdefault(one.reason, {"count": 0, "example": one.sentence})["count"] += 1
+    return found
 
 
 def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
@@ -149,4 +158,5 @@ def sentence(record: dict[str, Any]) -> str:
     if not numbers:
         return f"{batch}: nothing more to propose ({record['reason'] or record['answer']})"
     which = f"trial {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} trials, {numbers[0]} to {numbers[-1]}"
-    return f"{batch}: {which}"
+    replaced = sum(said["count"] for said in record.get("replaced", {}).values())
+    return f"{batch}: {which}" + (f", {replaced} of them random because of what was proposed" if replaced else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -79,6 +80,7 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
         "best": best_record(folder, state),
         "warnings": [{"trial": number, "warning": warning} for warning, number in state.warnings.items()],
+        "replaced": state.replaced,
         "n_cached": state.n_cached,
         "trial_seconds": round(sum(t.seconds or 0.0 for t in state.finished.values() if not t.cached), 1),
         "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
@@ -118,6 +120,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     }
     shown += [f"not counted: {plural(count, 'trial')} {why}" for why, count in not_counted.items() if count]
     shown += [warning_text(number, warning) for warning, number in state.warnings.items()]
+    shown += replaced_lines(state.replaced)
     if report["running"]:
         shown.append("running now:")
         shown += [f"  trial {number}: {log_path(folder, number)}" for number in report["running"][:10]]
@@ -128,6 +131,15 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     if report["state"] == "failed":
         shown += failure_lines(folder, state, ending_of(folder, state))[1:]
     return shown
+
+
+def replaced_lines(replaced: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a sampler proposed and could not be used, a line for each reason."""
+    reasons = {"missing": "not given", "impossible": "not possible", "known": "made before"}
+    return [
+        f"sampler: {plural(said['count'], 'proposal')} {reasons[reason]}, and random ones instead. {said['example']}"
+        for reason, said in replaced.items()
+    ]
 
 
 def _is_folder(opened: OpenStudy) -> bool:

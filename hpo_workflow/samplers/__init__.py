@@ -12,7 +12,7 @@ import difflib
 import importlib
 import importlib.util
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from hpo_workflow.errors import ConfigError, Fault
 from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.samplers.plan import Plan
 from hpo_workflow.samplers.registry import HINTS, LATER, SAMPLERS, Entry
+from hpo_workflow.samplers.replacement import Replacement
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.trial import Value
 
@@ -29,6 +30,17 @@ class Sampler(Protocol):
 
     def propose(self, space: SearchSpace, history: History, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
         """`n` configurations to try next, none of them in the history; fewer only when no more are left."""
+        ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """A sampler whose ideas are not trusted, and which says what it had to replace among them."""
+
+    def propose_checked(
+        self, space: SearchSpace, history: History, n: int, rng: np.random.Generator
+    ) -> tuple[list[dict[str, Value]], list[Replacement]]:
+        """Proposals, and what was replaced."""
         ...
 
 
@@ -120,4 +132,14 @@ def _nearest(name: str, known: Iterable[str], hints: Mapping[str, str]) -> str:
     return f"{meant}Known here: {', '.join(known)}."
 
 
-__all__ = ["History", "Observation", "Plan", "Sampler", "check_settings", "get_sampler", "known_samplers"]
+__all__ = [
+    "Checking",
+    "History",
+    "Observation",
+    "Plan",
+    "Replacement",
+    "Sampler",
+    "check_settings",
+    "get_sampler",
+    "known_samplers",
+]

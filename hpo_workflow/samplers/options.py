@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_workflow.quantities import seconds_of
+
 
 @dataclass(frozen=True)
 class Option:
@@ -72,3 +74,15 @@ def command(description: str) -> Option:
         return bool(words) and bool(words[0].strip()) and not any("\0" in word for word in words)
 
     return Option("text for the shell, or a list of arguments", accepts, description, required=True)
+
+
+def duration(description: str, default: str) -> Option:
+    """A time such as 90s or 5m; a plain number counts seconds."""
+
+    def accepts(value: Any) -> bool:
+        try:
+            return not isinstance(value, bool) and isinstance(value, (int, float, str)) and seconds_of(value) > 0
+        except ValueError:
+            return False
+
+    return Option("a time such as 90s or 5m", accepts, description, default)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hpo_workflow.samplers.options import Option, choice, number, text, whole
+from hpo_workflow.samplers.options import Option, choice, command, duration, number, text, whole
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,15 @@ SAMPLERS: dict[str, Entry] = {
         },
         package="cmaes",
     ),
+    "external": Entry(
+        "external",
+        "External",
+        "a program of yours that proposes",
+        {
+            "command": command("What is run for each batch: it reads JSON and prints JSON."),
+            "timeout": duration("The longest time that it may take.", "60s"),
+        },
+    ),
     "random": Entry("random_search", "RandomSearch", "random configurations"),
     "grid": Entry(
         "grid_search",
@@ -112,11 +121,14 @@ HINTS = {
     "grid_search": "grid",
     "qmc": "sobol",
     "default": "auto",
+    "custom": "external",
+    "command": "external",
+    "plugin": "external",
     "cma": "cmaes",
     "cma_es": "cmaes",
     "cma-es": "cmaes",
 }
 """What people call a sampler -> its name here."""
 
-LATER = ("external", "nsga2")
+LATER = ("nsga2",)
 """Names that a later version will know."""

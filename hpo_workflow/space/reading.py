@@ -671,7 +671,7 @@ def near(parameter: Parameter, value: Any) -> str:
         texts = {str(shown(choice)): choice for choice in parameter.choices}
         found = difflib.get_close_matches(value, list(texts), 1) if isinstance(value, str) else []
         return f" Did you mean {found[0]}?" if found else ""
-    if not is_number(value) or not math.isfinite(value):
+    if not is_number(value) or not abs(value) < 1e300:  # not a number is not below either
         return ""
     inside = min(max(value, parameter.low), parameter.high)
     if parameter.size is None:

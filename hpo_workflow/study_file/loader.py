@@ -16,13 +16,13 @@ from typing import Any
 import jsonschema
 
 from hpo_workflow.errors import ConfigError, Fault
+from hpo_workflow.quantities import bytes_of, seconds_of
 from hpo_workflow.samplers import check_settings
 from hpo_workflow.samplers.registry import LATER
 from hpo_workflow.space import SearchSpace, read_space
 from hpo_workflow.space.start import read_start
 from hpo_workflow.spec import Budget, Define, Limits, MetricSettings, Objective, StudySpec, Template, digest_of
 from hpo_workflow.study_file import identity, yaml_reader
-from hpo_workflow.study_file.quantities import bytes_of, seconds_of
 from hpo_workflow.study_file.schema import default_of, study_schema
 from hpo_workflow.study_file.sentences import fault_of, shown
 from hpo_workflow.study_file.yaml_reader import Document, Path, dotted

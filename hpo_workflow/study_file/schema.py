@@ -5,7 +5,7 @@ file (for editors) and `config/README.md` are written from it by `python -m hpo_
 
 Two words are our own. `not-in-this-version: true` marks a key that a later version will read. `instead: KEY` names the
 key that a person meant. Both kinds are refused through `not: {}`, which any validator understands. Formats: `duration`,
-`size`, `regex-of-ours`, checked by `study_file.quantities` and the loader.
+`size`, `regex-of-ours`, checked by `quantities` and the loader.
 """
 
 from __future__ import annotations

@@ -133,6 +133,18 @@ def test_status_tells_counts_reasons_and_the_best(hpo: Hpo) -> None:
     assert "2 of 4 trials done; 1 complete; 2 proposed; 1 failed (timeout 1)" in text
 
 
+def test_status_tells_how_often_a_sampler_had_to_be_helped(hpo: Hpo) -> None:
+    command = """cat > /dev/null; echo '{"proposals": [{"x": 5}]}'"""
+    emit(write_study(sampler={"name": "external", "command": command}))
+    shown = hpo("status", "study.yaml").out
+    assert "sampler: 1 proposal not possible, and random ones instead. x is never 5. It is from 0.0 to 1.0." in shown
+    assert (
+        "sampler: 1 proposal not given, and random ones instead. 1 proposals were answered, 2 were asked for." in shown
+    )
+    told = json.loads(hpo("status", "study.yaml", "--json").out)["replaced"]
+    assert {reason: said["count"] for reason, said in told.items()} == {"impossible": 1, "missing": 1}
+
+
 def test_status_of_an_ended_study_says_why_it_ended(hpo: Hpo) -> None:
     finished_study()
     assert hpo("status", "results/s").out.startswith("study s: ended: 4 of 4 trials done\n")

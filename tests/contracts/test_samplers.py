@@ -18,7 +18,7 @@ from hpo_workflow.samplers import History, Observation, check_settings, get_samp
 from hpo_workflow.space import SearchSpace
 from tests.contracts.spaces import FINITE, MIXED, SPACES, spaces
 
-SAMPLERS = [name for name in known_samplers() if name not in ("auto", "optuna")]
+SAMPLERS = [name for name in known_samplers() if name not in ("auto", "external", "optuna")]
 LOSSES: dict[str, Any] = {
     "ordinary": lambda i: float(np.sin(i)),
     "constant": lambda i: 1.0,

@@ -23,8 +23,8 @@ SPACE = SearchSpace.from_mapping({"x": {"type": "float", "low": 0, "high": 1, "p
 
 
 def test_the_samplers_have_names() -> None:
-    assert known_samplers() == ("auto", "tpe", "gp", "cmaes", "random", "grid", "sobol", "optuna")
-    for name in set(known_samplers()) - {"optuna"}:
+    assert known_samplers() == ("auto", "tpe", "gp", "cmaes", "external", "random", "grid", "sobol", "optuna")
+    for name in set(known_samplers()) - {"external", "optuna"}:
         assert check_settings({"name": name}, SPACE) == []
         assert get_sampler({"name": name}) is not None
 
@@ -70,6 +70,7 @@ def test_a_sampler_whose_package_is_missing_names_the_extra(monkeypatch: pytest.
         (options.choice("", ("a", "b")), ["a", "b"], ["c", 1, None, ["a"]]),
         (options.text(""), ["a"], ["", " ", 1, None]),
         (options.flag("", True), [True, False], [0, "true", None]),
+        (options.duration("", "60s"), ["90s", "1h30m", 5, 0.5], [0, -1, "0s", "soon", "", True, None, ["60s"]]),
         (options.command(""), ["a b", ["a", ""]], ["", " ", [], [""], ["a", 1], "a\0b", 1, None, {"a": 1}]),
     ],
 )
@@ -84,7 +85,7 @@ def test_an_option_takes_what_it_says_and_nothing_else(option: options.Option, g
         ("bayes", "sampler.name", "bayes is not a sampler. Did you mean gp? Known here: "),
         ("BO", "sampler.name", "BO is not a sampler. Did you mean gp? Known here: "),
         ("sobo", "sampler.name", "sobo is not a sampler. Did you mean sobol? Known here: "),
-        ({"name": "zzz"}, "sampler.name", "zzz is not a sampler. Known here: auto, tpe, gp, cmaes, random, grid, "),
+        ({"name": "zzz"}, "sampler.name", "zzz is not a sampler. Known here: auto, tpe, gp, cmaes, external, "),
         (["tpe"], "sampler", "['tpe'] is not a sampler. Choose one of auto, "),
         (None, "sampler", "None is not a sampler. Choose one of auto, "),
         ({"name": ["tpe"]}, "sampler.name", "['tpe'] is not a sampler. "),

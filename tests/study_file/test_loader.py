@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hpo_workflow.errors import ConfigError
+from hpo_workflow.quantities import bytes_of, seconds_of
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.study_file import load_mapping, load_study
-from hpo_workflow.study_file.quantities import bytes_of, seconds_of
 from hpo_workflow.template import describe, render_trial
 
 EVERYTHING = Path(__file__).parent / "corpus" / "good" / "everything.yaml"
