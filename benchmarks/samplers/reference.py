@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.results_files import COMMITTED
 from benchmarks.samplers.problems import SUITES, Problem
 from benchmarks.samplers.runs import DIGITS, MODES
 
@@ -71,13 +72,14 @@ def load(folder: Path) -> dict[str, Reference]:
 
 
 def make(folder: Path, problems: list[Problem]) -> dict[str, Reference]:
-    """Measure those that are missing or of another space, and write them all."""
-    known = load(folder)
+    """Measure those that are missing or of another space, here and among the committed ones, and write them all."""
+    here = load(folder)
+    known = {**load(COMMITTED / "samplers"), **here}
     missing = [one for one in problems if one.name not in known or known[one.name].space != space_digest(one)]
-    if missing:
+    if missing or any(problem.name not in here for problem in problems):
         known.update({problem.name: measure(problem) for problem in missing})
         order = [problem.name for suite in SUITES.values() for problem in suite]
         text = json.dumps({name: vars(known[name]) for name in order if name in known}, indent=1)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / NAME).write_text(text + "\n", encoding="utf-8")
-    return known
+    return {problem.name: known[problem.name] for problem in problems}

@@ -212,3 +212,13 @@ def test_a_problem_with_another_space_gets_another_reference(tmp_path, monkeypat
     (again,) = reference.make(tmp_path, [other]).values()
     assert again.random[50] > made.random[50]
     assert reference.load(tmp_path) == {"bowl": again} and isinstance(again, Reference)
+
+
+def test_what_is_committed_is_not_measured_again(tmp_path, monkeypatch):
+    committed, other = tmp_path / "committed", tmp_path / "other"
+    monkeypatch.setattr(reference, "SUITES", {"test": (BOWL,)})
+    monkeypatch.setattr(reference, "SAMPLES", 300)
+    monkeypatch.setattr(reference, "COMMITTED", committed)
+    made = reference.make(committed / "samplers", [BOWL])
+    monkeypatch.setattr(reference, "measure", None)
+    assert reference.make(other, [BOWL]) == made == reference.load(other)
