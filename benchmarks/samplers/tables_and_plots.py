@@ -134,7 +134,7 @@ def score_table(findings: Findings, mode: str) -> list[str]:
                 cells.append("–")
                 continue
             one = score(found)
-            cells.append(f"{one.mean:.3f} ({one.low:.3f} to {one.high:.3f})")
+            cells.append(f"{one.mean:.3f}" + (f" ({one.low:.3f} to {one.high:.3f})" if one.seeds > 1 else ""))
             worst = f"{one.worst}: {one.worst_mean:.2f}"
         runs = findings.runs(mode, name)
         cpu_ms = statistics.median(1000.0 * run.cpu_s / run.trials for run in runs)
@@ -169,7 +169,7 @@ def _comparison(wanted: Wanted, ratio: Ratio) -> list[str]:
     return [
         who,
         f"{ratio.ratio:.2f}",
-        f"{ratio.seeds_low:.2f} to {ratio.seeds_high:.2f}",
+        f"{ratio.seeds_low:.2f} to {ratio.seeds_high:.2f}" if ratio.seeds > 1 else "–",
         f"{ratio.problems_low:.2f} to {ratio.problems_high:.2f}",
         f"{ratio.worst}: {ratio.worst_ratio:.2f}",
         str(ratio.seeds),
