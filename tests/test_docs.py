@@ -190,6 +190,16 @@ def test_the_study_file_of_the_readme_is_that_of_the_quick_start():
     assert yaml.safe_load(block(README, "study").text) == yaml.safe_load((ROOT / "config/digits.yaml").read_text())
 
 
+def test_the_table_of_samplers_names_each_with_its_options():
+    from hpo_workflow.samplers.registry import SAMPLERS
+
+    text = (ROOT / "docs/explanation/samplers.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*?) ?\|$", text, re.MULTILINE))
+    assert {name: set(re.findall(r"`(\w+)`", options)) for name, options in rows.items()} == {
+        name: set(entry.options) for name, entry in SAMPLERS.items()
+    }
+
+
 def test_the_readme_names_the_samplers_that_there_are():
     from hpo_workflow.samplers import known_samplers
 

@@ -39,6 +39,24 @@ SPACES: dict[str, dict[str, Any]] = {
     "many choices": {"c": [f"c{i}" for i in range(100)], "k": [0.1, 0.2, 5]},
 }
 
+KINDS: dict[str, dict[str, Any]] = {
+    "one int": {"n": {"type": "int", "low": 1, "high": 50}},
+    "sixty parameters": {
+        f"{kind}{i}": dict(rule) if isinstance(rule, dict) else rule
+        for kind, rule in {
+            "f": {"type": "float", "low": 0.0, "high": 1.0, "points": 3},
+            "l": {"type": "float", "low": 1e-4, "high": 1.0, "log": True, "points": 3},
+            "n": {"type": "int", "low": 0, "high": 9},
+            "c": ["a", "b", "c"],
+            "o": [1, 2, 4, 8],
+        }.items()
+        for i in range(12)
+    },
+    "choices only": {f"c{i}": ["a", "b", "c", "d"] for i in range(5)},
+    "ordered choices": {f"o{i}": [8, 1, 4, 2, 16] for i in range(4)},
+}
+"""Spaces of one kind each, on which a model is asked with some results."""
+
 FINITE = {
     "mixed": {
         "a": ["p", "q", "r"],

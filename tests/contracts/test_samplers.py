@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from hpo_workflow.samplers import History, Observation, check_settings, get_sampler, known_samplers
 from hpo_workflow.space import SearchSpace
-from tests.contracts.spaces import FINITE, MIXED, SPACES, spaces
+from tests.contracts.spaces import FINITE, KINDS, MIXED, SPACES, spaces
 
 SAMPLERS = [name for name in known_samplers() if name not in ("auto", "external", "optuna")]
 LOSSES: dict[str, Any] = {
@@ -67,7 +68,7 @@ def test_proposals_are_new_configurations_of_the_space(name: str, title: str) ->
 
 
 @pytest.mark.parametrize("losses", LOSSES)
-@pytest.mark.parametrize("name", ["tpe", "gp"])
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
 def test_no_losses_can_stop_a_sampler(name: str, losses: str) -> None:
     history = study(name, SearchSpace.from_mapping(MIXED), rounds=5, batch=4, loss=LOSSES[losses])
     assert len(history.observations) == 16
@@ -83,6 +84,32 @@ def test_a_finite_space_is_proposed_to_its_end_and_then_nothing(name: str, title
     assert len(history.keys(space)) == size
     assert ask(name, space, history, 1) == []
     assert len(ask(name, space, History(), size + 5)) == size
+
+
+@pytest.mark.parametrize("title", KINDS)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_one_parameter_sixty_and_choices_alone_are_spaces_like_any_other(name: str, title: str) -> None:
+    space = SearchSpace.from_mapping(KINDS[title])
+    drawn = ask("random", space, History(), 24, seed=1)
+    told = [Observation(params, None if i % 7 == 3 else float(np.sin(i))) for i, params in enumerate(drawn[:-2])]
+    history = History((*told, told[0]), tuple(drawn[-2:]))  # one of them twice
+    check(space, history, ask(name, space, history, 2))
+
+
+@pytest.fixture(scope="module")
+def ten_thousand() -> History:
+    space = SearchSpace.from_mapping(MIXED)
+    drawn = ask("random", space, History(), 10_000, seed=1)
+    return History(tuple(Observation(p, abs(np.log10(p["lr"]) + 3) + p["drop"]) for p in drawn[:-8]), tuple(drawn[-8:]))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_ten_thousand_observations_are_asked_within_seconds(name: str, ten_thousand: History) -> None:
+    space = SearchSpace.from_mapping(MIXED)
+    begun = time.process_time()
+    proposals = ask(name, space, ten_thousand, 1)
+    assert time.process_time() - begun < 15  # several times what it takes; a cost of n**2 or more would not end
+    check(space, ten_thousand, proposals)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -120,7 +147,7 @@ def test_the_order_of_results_does_not_matter(name: str) -> None:
     assert ask(name, space, history, 3) == ask(name, space, turned, 3)
 
 
-@pytest.mark.parametrize("name", ["random", "sobol", "tpe", "gp"])
+@pytest.mark.parametrize("name", ["random", "sobol", "tpe", "gp", "cmaes"])
 def test_another_seed_gives_other_proposals(name: str) -> None:
     space = SearchSpace.from_mapping(MIXED)
     assert ask(name, space, History(), 3, seed=0) != ask(name, space, History(), 3, seed=1)
