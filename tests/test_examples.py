@@ -242,12 +242,12 @@ def test_the_solver_study_gives_each_trial_a_case_file_and_finds_the_least_work(
 # ---- external_sampler --------------------------------------------------------------------------------------
 def test_the_study_with_a_sampler_in_perl_runs_what_it_proposed(clone):
     study = "examples/external_sampler/study.yaml"
-    clone.limit(study, 8)
+    clone.limit(study, 4)
     (command,) = block(ROOT / "examples/external_sampler/README.md", "external_sampler").commands
     clone.run(command)
     assert {trial["origin"] for trial in trials(clone, study)} == {"external"}
     told = clone.json(f"hpo status {study} --json")
-    assert (told["n_counted"], told["replaced"]) == (8, {})
+    assert (told["n_counted"], told["replaced"]) == (4, {})
 
 
 # ---- lightgbm ----------------------------------------------------------------------------------------------
