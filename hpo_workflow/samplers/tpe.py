@@ -2,7 +2,7 @@
 
 The observations are split at a quantile of the loss. Two densities over configurations are made, `good` and `rest`;
 proposals are drawn from `good`, the best are refined, and the one with the largest ratio good / rest is taken.
-Failures and what is pending belong to `rest`, so that a batch spreads out and nothing is tried twice.
+Failures belong to `rest`, and so does the immediate neighbourhood of what is pending. Nothing is tried twice.
 
 Notation: n results, k good ones, d parameters, m candidates; x (n, d) points of the unit cube; loss (n,), NaN for
 failures.
@@ -45,6 +45,15 @@ GOOD_CHOICE, REST_CHOICE = 0.5, 0.05
 
 UNIFORM = 2.0
 """Weight of the uniform kernels; that of the configurations is 1 on average."""
+
+NEARLY_NONE = 1e-9
+"""Weight of a uniform kernel that is not wanted."""
+
+PENDING_WIDTH = 0.25
+"""Kernels of pending configurations are this part as wide as those of the rest. With full ones, as if all that is
+pending were known to be bad (constant liar), a batch is driven from where it should be: on tuning problems in eights
+the mean regret after 96 was a quarter higher than without any. With narrow ones a batch over few parameters still
+spreads; over many, draws are further apart anyway."""
 
 LEAST = 5
 """So many results are needed for a model, though `startup` configurations may be under way."""
@@ -159,11 +168,12 @@ class _Model:
         self.trust = BETA / len(known.loss)
         self._always: Mask = np.array([not parameter.when for parameter in known.encoding.space.parameters], bool)
         good, rest = known.ranked(rng)
-        self._rest = np.vstack([rest, known.pending])
+        self._pending = known.pending
         self._taken = {row.tobytes() for row in np.vstack([known.x, known.pending])}
         weights = rank_weights(len(good))
         self._spreads = spreads(good, self.encoding.active(good), weights)
         self.good = ParzenEstimator(self.encoding, good, self._widths(len(good)), GOOD_CHOICE, weights, UNIFORM)
+        self.rest = ParzenEstimator(self.encoding, rest, self._widths(len(rest)), REST_CHOICE, None, UNIFORM)
 
     def _widths(self, n: int) -> Array:
         """(d,) of n kernels."""
@@ -172,10 +182,10 @@ class _Model:
         return widths
 
     def add(self, params: dict[str, Value]) -> None:
-        """Lets `params` belong to the rest from now on."""
+        """Lets `params` be pending from now on."""
         row = self.encoding.encode([params])
         self._taken.add(row[0].tobytes())
-        self._rest = np.vstack([self._rest, row])
+        self._pending = np.vstack([self._pending, row])
 
     def is_new(self, params: dict[str, Value]) -> bool:
         """Whether `params` was not proposed before."""
@@ -183,21 +193,21 @@ class _Model:
 
     def propose(self, m: int, rng: np.random.Generator) -> dict[str, Value] | None:
         """The most promising new configuration that was found from m draws; None when none of them is new."""
-        rest = self._rest_density()
+        pending = self._around_pending()
         x = self.good.sample(m, rng, self.prior)
         for _ in range(ROUNDS):
-            in_turn = chain.from_iterable(zip_longest(*self._branches(x, rest)))
+            in_turn = chain.from_iterable(zip_longest(*self._branches(x, pending)))
             parents = [i for i in in_turn if i is not None][:PARENTS]
             x = np.vstack([x, self._children(x[parents], rng)])
-        best_first = (self.encoding.decode(x[i]) for i in chain.from_iterable(self._branches(x, rest)))
+        best_first = (self.encoding.decode(x[i]) for i in chain.from_iterable(self._branches(x, pending)))
         return next((params for params in best_first if self.is_new(params)), None)
 
     def best_of(self, configurations: list[dict[str, Value]]) -> dict[str, Value]:
         """The most promising one."""
-        branches = self._branches(self.encoding.encode(configurations), self._rest_density())
+        branches = self._branches(self.encoding.encode(configurations), self._around_pending())
         return configurations[branches[0][0]]
 
-    def _branches(self, x: Array, rest: ParzenEstimator) -> list[list[int]]:
+    def _branches(self, x: Array, pending: ParzenEstimator | None) -> list[list[int]]:
         """The rows of `x` (m, d) that have the same active parameters together, the most promising first.
 
         Inside a branch the largest ratio is the best. Branches are compared by their largest ratio in the parameters
@@ -206,21 +216,29 @@ class _Model:
         win.
         """
         active = self.encoding.active(x)
-        ratio = self._value(x, active, rest)
+        ratio = self._value(x, active, pending)
         branches: dict[bytes, list[int]] = {}
         for i in np.argsort(-ratio, kind="stable"):
             branches.setdefault(active[i].tobytes(), []).append(int(i))
         if len(branches) == 1:
             return list(branches.values())
-        shared = self._value(x, active & self._always, rest)
+        shared = self._value(x, active & self._always, pending)
         return sorted(branches.values(), key=lambda branch: -shared[branch].max())
 
-    def _rest_density(self) -> ParzenEstimator:
-        return ParzenEstimator(self.encoding, self._rest, self._widths(len(self._rest)), REST_CHOICE, None, UNIFORM)
+    def _around_pending(self) -> ParzenEstimator | None:
+        """The density near what is pending; None where nothing is."""
+        if not len(self._pending):
+            return None
+        widths = PENDING_WIDTH * self._widths(self.rest.n)
+        return ParzenEstimator(self.encoding, self._pending, widths, REST_CHOICE, None, NEARLY_NONE)
 
-    def _value(self, x: Array, active: Mask, rest: ParzenEstimator) -> Array:
+    def _value(self, x: Array, active: Mask, pending: ParzenEstimator | None) -> Array:
         """(m,) logarithm of what is maximised at the points `x` (m, d), as far as `active` (m, d) parameters go."""
-        ratio: Array = self.good.log_density(x, active) - rest.log_density(x, active)
+        rest = self.rest.log_density(x, active)
+        if pending is not None:
+            share = math.log(pending.n / (self.rest.n + UNIFORM + pending.n))
+            rest = np.logaddexp(rest + math.log1p(-math.exp(share)), pending.log_density(x, active) + share)
+        ratio: Array = self.good.log_density(x, active) - rest
         return ratio + self.trust * self.prior.log_density(x, active)
 
     def _children(self, parents: Array, rng: np.random.Generator) -> Array:

@@ -11,7 +11,7 @@ import pytest
 
 from hpo_workflow.samplers import History, Observation
 from hpo_workflow.samplers.design import latin_new
-from hpo_workflow.samplers.tpe import GOOD_SHARE, MOST_GOOD, TPE, _Known, rank_weights
+from hpo_workflow.samplers.tpe import GOOD_SHARE, MOST_GOOD, TPE, _Known, _Model, rank_weights
 from hpo_workflow.space import SearchSpace
 
 UNIT: dict[str, Any] = {"type": "float", "low": 0, "high": 1}
@@ -102,6 +102,21 @@ def test_pending_configurations_push_proposals_away() -> None:
         return float(np.mean([abs(params["x"] - 0.5) for params in proposals(LINE, history, repeats=30)]))
 
     assert distance(history.with_pending(near)) > 1.5 * distance(history)
+
+
+def test_a_pending_configuration_keeps_others_from_its_immediate_neighbourhood_only() -> None:
+    space = SearchSpace.from_mapping({"x": UNIT, "y": UNIT})
+    history = told(space, 40, lambda params: (params["x"] - 0.5) ** 2 + (params["y"] - 0.5) ** 2)
+    history = History(history.observations, ({"x": 0.5, "y": 0.5},))
+    alone, beside = (
+        _Model(_Known(space, known), np.random.default_rng(0)) for known in (History(history.observations), history)
+    )
+    width = float(beside.rest.widths[0])
+    x = np.array([[0.5, 0.5], [0.5 + 1.2 * width, 0.5], [0.5, 0.5 - 2 * width]])
+    active = np.ones(x.shape, bool)
+    lost = alone._value(x, active, None) - beside._value(x, active, beside._around_pending())
+    assert lost[0] > 1.0
+    assert np.abs(lost[1:]).max() < 0.1
 
 
 TREE = SearchSpace.from_mapping(
