@@ -2,10 +2,19 @@
 
 Notation: n observations, p pending, m points, d parameters; x (m, d) points of the unit cube, on the middle of cells.
 
-The recipe: Sobol points to begin with; losses made normal by a power transform (`normalised`); hyper-parameters by
-MAP; expected improvement averaged over imagined results of what is pending, one proposal of a batch after the other;
-its maximum from Sobol points and neighbours of the best, by climbers with shrinking steps, then by L-BFGS.
-Sources: Snoek et al. 2012 (fantasies); Cowen-Rivers et al. 2022, HEBO (output transform); Ament et al. 2023 (LogEI).
+The recipe, with the module that does each part:
+- Sobol points to begin with (`samplers.design`);
+- losses made about normal (`surrogates.output_transform`); a failure counts as the worst loss;
+- a Gaussian process over coordinates that know conditions (`surrogates.coordinates`, `surrogates.gaussian_process`);
+- its hyper-parameters are the most probable ones (MAP) for each second proposal, and drawn from their posterior for the
+  others. A single model is sure of itself: in a batch it sends all proposals into one valley, and one by one it can
+  overlook a parameter for long. Draws alone find less with few results;
+- the logarithm of expected improvement (`acquisition`), averaged over imagined results of what is pending, one proposal
+  of a batch after the other; weighed by the prior of the user (piBO);
+- its maximum (`samplers.acquisition_search`).
+
+Sources: Snoek et al. 2012 (fantasies, hyper-parameters drawn); Ament et al. 2023, arXiv:2310.20708 (LogEI); Hvarfner et
+al. 2022, arXiv:2204.11051 (piBO).
 """
 
 from __future__ import annotations
@@ -14,21 +23,30 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.stats import qmc
+import numpy.typing as npt
 
 from hpo_workflow.acquisition import log_expected_improvement, log_expected_improvement_slopes
+from hpo_workflow.samplers.acquisition_search import BEST, AcquisitionSearch, names
 from hpo_workflow.samplers.design import sobol_new, unproposed
 from hpo_workflow.samplers.history import History
+from hpo_workflow.samplers.tpe import BETA, TPE
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.space.encoding import Array, Encoding
-from hpo_workflow.surrogates.gaussian_process import Data, Posterior, Prior, fit
+from hpo_workflow.space.prior import PriorDensity
+from hpo_workflow.surrogates.coordinates import Coordinates
+from hpo_workflow.surrogates.gaussian_process import Data, Posterior, Prior, drawn, fit
+from hpo_workflow.surrogates.output_transform import normalised
 from hpo_workflow.trial import Value
 
 LEAST_RESULTS = 4
 """Results that a model needs; until then proposals are Sobol points, whatever was asked before."""
 
+LEAST_STARTUP, MOST_STARTUP = 5, 10
+"""Bounds of d + 2, the default number of Sobol points."""
+
 FANTASIES = 8
+"""Results that are imagined for each pending configuration."""
+
 SMALL = 1000
 """A finite space up to this size is looked at whole."""
 
@@ -38,64 +56,20 @@ FIT_ROWS, FIT_BEST = 150, 60
 MODEL_ROWS, MODEL_BEST = 400, 200
 """The same for the model; without these bounds an ask takes 10 s at n = 1000."""
 
+MOST_RESULTS = 2000
+"""With more results TPE takes over: of the rest this model would not learn, and TPE learns from all of them."""
+
 FIRST_ROWS = 50
 """A fit begins on so many rows, where a step costs little, and ends on all."""
 
-SOBOL, NEIGHBOURS, BEST = 512, 64, 5
-"""Points that are compared first: Sobol points, and neighbours of each of the best observations."""
+FIRST_ITERATIONS, LAST_ITERATIONS = 40, 20
+"""Of L-BFGS, on the first rows and on all."""
 
-CLIMBERS, STEPS, TRIES, APART = 6, (0.1, 0.04, 0.015, 0.005), 32, 0.03
-"""Climbers that start from the best points (this far apart in one parameter at least), and how they look around."""
-
-POLISHED, POLISH_ITERATIONS = 2, 15
-
-OUTLIER = 10.0
-"""Losses are cut off this many times as far above the median as the best is below: one 1e30 would hide all others."""
+DIFFERENCE = 1e-6
+"""For the slope of the logarithm of a prior."""
 
 
-def yeo_johnson(y: Array, power: float) -> Array:
-    """Source: Yeo and Johnson 2000."""
-    size = np.log1p(np.abs(y))
-    exponent = np.where(y >= 0.0, power, 2.0 - power)
-    flat = np.abs(exponent) < 1e-8
-    scaled = np.where(flat, size, np.expm1(exponent * size) / np.where(flat, 1.0, exponent))
-    return np.sign(y) * scaled
-
-
-def _standardised(y: Array) -> Array:
-    deviation = y.std()
-    return (y - y.mean()) / deviation if deviation > 1e-12 else np.zeros_like(y)
-
-
-def normalised(losses: Array) -> Array:
-    """(n,) losses with mean 0, deviation 1 and about a normal distribution; zeros if all are equal.
-
-    The power is the MAP of Yeo and Johnson's transform under a normal prior N(1, 1), from a table. Order is kept,
-    except among outliers on the bad side, which become equal.
-    """
-    largest = np.abs(losses).max()
-    y = losses / largest if largest > 0.0 else losses
-    middle, best = np.median(y), y.min()
-    if middle > best:
-        y = np.minimum(y, middle + OUTLIER * (middle - best))
-    reach = y.max() - best
-    y = _standardised((y - best) / reach if reach > 0.0 else np.zeros_like(y))
-    if not y.any():
-        return y
-    slope = (np.sign(y) * np.log1p(np.abs(y))).sum()
-    highest, chosen = -math.inf, y
-    for power in np.linspace(-4.0, 4.0, 65):
-        transformed = yeo_johnson(y, power)
-        variance = transformed.var()
-        if not math.isfinite(variance) or variance < 1e-12:
-            continue
-        posterior = -0.5 * len(y) * math.log(variance) + (power - 1.0) * slope - 0.5 * (power - 1.0) ** 2
-        if posterior > highest:
-            highest, chosen = posterior, transformed
-    return _standardised(chosen)
-
-
-def _some(y: Array, rows: int, best: int, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _some(y: Array, rows: int, best: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Indexes of at most `rows` observations: the `best`, and others at random."""
     order = np.argsort(y, kind="stable")
     if len(y) <= rows:
@@ -103,128 +77,145 @@ def _some(y: Array, rows: int, best: int, rng: np.random.Generator) -> np.ndarra
     return np.concatenate([order[:best], np.sort(rng.choice(order[best:], rows - best, replace=False))])
 
 
-def fitted(x: Array, y: Array, encoding: Encoding, rng: np.random.Generator) -> Array:
-    """Theta (see `gaussian_process`) of a model of these observations."""
-    prior = Prior.of(encoding.unordered)
-    rows = _some(y, FIT_ROWS, FIT_BEST, rng)
-    x, y = x[rows], y[rows]
-    few = _some(y, FIRST_ROWS, FIRST_ROWS // 2, rng)
-    first = Data.of(x[few], y[few], encoding.unordered)
-    starts = [prior.mean, prior.mean + 0.5 * prior.deviation * rng.standard_normal(len(prior.mean))]
-    theta, _ = min((fit(first, prior, start, 40) for start in starts), key=lambda found: found[1])
-    if len(few) < len(y):
-        theta, _ = fit(Data.of(x, y, encoding.unordered), prior, theta, 20)
-    return theta
-
-
-def _names(x: Array) -> list[bytes]:
-    """A name for each point, equal for equal configurations."""
-    rounded = np.round(x, 9) + 0.0
-    return [row.tobytes() for row in rounded]
-
-
-class _Search:
-    """Finds the maximum of expected improvement among configurations that were not proposed.
+class Beliefs:
+    """What observations say of the hyper-parameters.
 
     Args:
-        x, y: (n, d), (n,) observations, y transformed.
-        known: Names of everything that was proposed.
+        coordinates: Of the space.
+        x, y: (n, d), (n,) observations.
+        rng: For the rows that a fit looks at, its second start, and the draws.
+
+    Attributes:
+        most_probable: Theta (see `surrogates.gaussian_process`) at the maximum of the posterior.
+    """
+
+    def __init__(self, coordinates: Coordinates, x: Array, y: Array, rng: np.random.Generator) -> None:
+        self._prior = Prior.of(coordinates.encoding.unordered)
+        self._rng = rng
+        rows = _some(y, FIT_ROWS, FIT_BEST, rng)
+        x, y = x[rows], y[rows]
+        few = _some(y, FIRST_ROWS, FIRST_ROWS // 2, rng)
+        first = Data.of(coordinates, x[few], y[few])
+        self._data = first if len(few) == len(y) else Data.of(coordinates, x, y)
+        mean, deviation = self._prior.mean, self._prior.deviation
+        starts = [mean, mean + 0.5 * deviation * rng.standard_normal(len(mean))]
+        found = [fit(first, self._prior, start, FIRST_ITERATIONS) for start in starts]
+        theta, _ = min(found, key=lambda each: each[1])
+        if self._data is not first:
+            theta, _ = fit(self._data, self._prior, theta, LAST_ITERATIONS)
+        self.most_probable: Array = theta
+
+    def drawn(self) -> Array:
+        """Theta drawn from the posterior."""
+        return drawn(self.most_probable, self._data, self._prior, self._rng)
+
+
+class Improvement:
+    """Logarithm of expected improvement times prior**(BETA / n).
+
+    Args:
+        posterior: Of the loss.
+        prior: Of the user.
+        n: Number of results.
+    """
+
+    def __init__(self, posterior: Posterior, prior: PriorDensity, n: int) -> None:
+        self.posterior = posterior
+        self.prior = prior
+        self.trust = BETA / n if prior.informative else 0.0
+
+    def score(self, x: Array) -> Array:
+        """(m,) at points (m, d)."""
+        mean, std = self.posterior.predict(x)
+        scores = log_expected_improvement(mean, std, self.posterior.best)
+        return scores + self.trust * self.prior.log_density(x) if self.trust else scores
+
+    def slopes(self, x: Array, which: npt.NDArray[np.intp]) -> tuple[float, Array]:
+        """At one point (d,), with derivatives (k,) by the parameters `which` (k,)."""
+        mean, std, mean_slopes, std_slopes = self.posterior.predict_with_slopes(x, which)
+        value, slopes = log_expected_improvement_slopes(mean, std, self.posterior.best, mean_slopes, std_slopes)
+        if not self.trust:
+            return value, slopes
+        around = np.repeat(x[None, :], 2 * len(which) + 1, 0)
+        for i, parameter in enumerate(which):
+            around[2 * i + 1, parameter] += DIFFERENCE
+            around[2 * i + 2, parameter] -= DIFFERENCE
+        logs = self.trust * self.prior.log_density(around)
+        return value + float(logs[0]), slopes + (logs[1::2] - logs[2::2]) / (2.0 * DIFFERENCE)
+
+
+class _Batch:
+    """Proposals that are made one after the other from the same observations.
+
+    Args:
+        space: The search space.
+        history: In order; with at least one loss.
+        worst: What a failure counts as.
+        found: Proposals of this batch that were made without a model.
+        taken: Keys of everything that was proposed, these included.
     """
 
     def __init__(
-        self, encoding: Encoding, x: Array, y: Array, posterior: Posterior, known: set[bytes], rng: np.random.Generator
+        self,
+        space: SearchSpace,
+        history: History,
+        worst: float,
+        found: list[dict[str, Value]],
+        taken: set[str],
+        rng: np.random.Generator,
     ) -> None:
-        self.encoding = encoding
-        self.x, self.y = x, y
-        self.posterior = posterior
-        self.known = known
-        self.rng = rng
-        self.changed = min(1.0, 3.0 / encoding.d)
-        """Probability that a parameter of a neighbour differs."""
+        self.space, self.taken, self.rng = space, taken, rng
+        self.encoding = Encoding(space)
+        self.coordinates = Coordinates(self.encoding)
+        self.prior = PriorDensity(self.encoding)
+        x = self.encoding.encode(o.params for o in history.observations)
+        y = normalised(np.array([worst if o.loss is None else o.loss for o in history.observations], float))
+        self.n = len(y)
+        self.beliefs = Beliefs(self.coordinates, x, y, rng)
+        self.pending = self.encoding.encode([*history.pending, *found])
+        self.known = set(names(np.vstack([x, self.pending])))
+        rows = _some(y, MODEL_ROWS, MODEL_BEST, rng)
+        self.x, self.y = x[rows], y[rows]
+        self.best = self.x[np.argsort(self.y, kind="stable")[:BEST]]
+        size = space.n_configurations()
+        self.left = list(unproposed(space, taken)) if size is not None and size <= SMALL else None
 
-    def score(self, x: Array) -> Array:
-        """(m,) log expected improvement; -inf for what was proposed already."""
-        mean, std = self.posterior.predict(x)
-        scores = log_expected_improvement(mean, std, self.posterior.best)
-        scores[[name in self.known for name in _names(x)]] = -math.inf
-        return scores
+    def _improvement(self) -> Improvement:
+        """The acquisition of the next proposal."""
+        proposed = self.n + len(self.pending)
+        theta = self.beliefs.most_probable if proposed % 2 == 0 else self.beliefs.drawn()
+        draws = self.rng.standard_normal((len(self.pending), FANTASIES))
+        posterior = Posterior(theta, self.coordinates, self.x, self.y, self.pending, draws)
+        return Improvement(posterior, self.prior, self.n)
 
-    def neighbours(self, x: Array, step: Array) -> Array:
-        """(m, d) each point with some parameters changed, by steps (m,) or, for half of the ints, to a next value."""
-        m, d = x.shape
-        change = self.rng.random((m, d)) < self.changed
-        change[np.arange(m), self.rng.integers(d, size=m)] = True
-        moved = x + step[:, None] * self.rng.standard_normal((m, d))
-        moved = 1.0 - np.abs(1.0 - np.abs(moved))  # reflected at 0 and 1
-        next_value = self.encoding.shifted(x, self.rng.integers(-1, 2, size=(m, d)))
-        takes_next = (self.rng.random((m, d)) < 0.5) & ~self.encoding.continuous
-        moved = np.where(takes_next, next_value, moved)
-        moved = np.where(self.encoding.unordered, self.rng.random((m, d)), moved)
-        return self.encoding.snap(np.where(change, moved, x))
+    def next(self) -> dict[str, Value] | None:
+        """The most promising new configuration, which is pending from now on; None when the space is exhausted."""
+        improvement = self._improvement()
+        if self.left is not None:
+            params = self._best_left(improvement)
+        else:
+            params = self._best_met(improvement) or next(iter(sobol_new(self.space, self.taken, 1, self.rng)), None)
+        if params is not None:
+            self.taken.add(self.space.key(params))
+            row = self.encoding.encode([params])
+            self.known.update(names(row))
+            self.pending = np.vstack([self.pending, row])
+        return params
 
-    def candidates(self) -> Array:
-        """Points all over the space and near the best observations."""
-        even = qmc.Sobol(self.encoding.d, rng=self.rng).random(SOBOL)
-        best = np.repeat(self.x[np.argsort(self.y, kind="stable")[:BEST]], NEIGHBOURS, 0)
-        steps = np.exp(self.rng.uniform(math.log(0.005), math.log(0.3), len(best)))
-        return np.vstack([self.encoding.snap(even), self.neighbours(best, steps)])
+    def _best_left(self, improvement: Improvement) -> dict[str, Value] | None:
+        """The most promising of all that are left of a small space, which is taken from the list."""
+        if not self.left:
+            return None
+        return self.left.pop(int(improvement.score(self.encoding.encode(self.left)).argmax()))
 
-    def climb(self, x: Array, scores: Array) -> tuple[Array, Array]:
-        """The best few of `x`, after they have looked around in smaller and smaller steps; with their scores."""
-        chosen: list[int] = []
-        for i in np.argsort(-scores, kind="stable"):
-            if all(np.abs(x[i] - x[j]).max() > APART for j in chosen):
-                chosen.append(int(i))
-            if len(chosen) == CLIMBERS:
-                break
-        x, scores = x[chosen], scores[chosen]
-        every = np.arange(len(x))
-        for step in STEPS:
-            around = self.neighbours(np.repeat(x, TRIES, 0), np.full(len(x) * TRIES, step))
-            found = self.score(around).reshape(len(x), TRIES)
-            best = found.argmax(1)
-            better = found[every, best] > scores
-            x = np.where(better[:, None], around.reshape(len(x), TRIES, -1)[every, best], x)
-            scores = np.where(better, found[every, best], scores)
-        order = np.argsort(-scores, kind="stable")
-        return x[order], scores[order]
-
-    def polish(self, x: Array) -> Array:
-        """(d,) a point with its continuous parameters at the nearest maximum."""
-        active = self.encoding.active(x[None, :])[0]
-        which = np.flatnonzero(self.encoding.continuous & active)
-        if not len(which):
-            return x
-        at = x.copy()
-
-        def negative(values: Array) -> tuple[float, Array]:
-            at[which] = values
-            mean, std, mean_slopes, std_slopes = self.posterior.predict_with_slopes(at, which)
-            value, slopes = log_expected_improvement_slopes(mean, std, self.posterior.best, mean_slopes, std_slopes)
-            return -value, -slopes
-
-        found = minimize(
-            negative,
-            x[which],
-            jac=True,
-            method="L-BFGS-B",
-            bounds=[(0.0, 1.0)] * len(which),
-            options={"maxiter": POLISH_ITERATIONS},
-        )
-        at[which] = np.clip(found.x, 0.0, 1.0)
-        snapped: Array = self.encoding.snap(at[None, :])[0]
-        return snapped
-
-    def best_first(self) -> Array:
-        """(m, d) the most promising points, best first; what was proposed is not among them."""
-        points = self.candidates()
-        scores = self.score(points)
-        climbed, heights = self.climb(points, scores)
-        polished = np.array([self.polish(x) for x in climbed[:POLISHED]])
-        points = np.vstack([polished, climbed, points])
-        scores = np.concatenate([self.score(polished), heights, scores])
-        order = np.argsort(-scores, kind="stable")
-        return points[order[scores[order] > -math.inf]]
+    def _best_met(self, improvement: Improvement) -> dict[str, Value] | None:
+        """The most promising new configuration that the search meets."""
+        search = AcquisitionSearch(self.encoding, improvement.score, improvement.slopes, self.known, self.rng)
+        for row in search.best_first(self.best):
+            params = self.encoding.decode(row)
+            if self.space.key(params) not in self.taken:
+                return params
+        return None
 
 
 @dataclass(frozen=True)
@@ -238,60 +229,26 @@ class GaussianProcessSampler:
     startup: int | None = None
 
     def propose(self, space: SearchSpace, history: History, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
+        if len(history.observations) > MOST_RESULTS:
+            return TPE().propose(space, history, n, rng)
         taken = history.keys(space)
         history = history.in_order(space)
-        losses = np.array([math.nan if o.loss is None else o.loss for o in history.observations], float)
-        worst = losses[np.isfinite(losses)].max(initial=-math.inf)
-        startup = min(max(len(space.parameters) + 2, 5), 10) if self.startup is None else self.startup
+        worst = max((o.loss for o in history.observations if o.loss is not None), default=math.nan)
+        startup = self.startup
+        if startup is None:
+            startup = min(max(len(space.parameters) + 2, LEAST_STARTUP), MOST_STARTUP)
         proposed = len(history.observations) + len(history.pending)
         n_even = max(0, min(n, startup - proposed))
-        if len(losses) < min(LEAST_RESULTS, startup) or worst == -math.inf:
+        if len(history.observations) < min(LEAST_RESULTS, startup) or math.isnan(worst):
             n_even = n
         found = sobol_new(space, taken, n_even, rng)
         if len(found) == n or len(found) < n_even:
             return found
-        encoding = Encoding(space)
-        x = encoding.encode(o.params for o in history.observations)
-        y = normalised(np.where(np.isfinite(losses), losses, worst))
-        theta = fitted(x, y, encoding, rng)
-        rows = _some(y, MODEL_ROWS, MODEL_BEST, rng)
-        x, y = x[rows], y[rows]
         taken |= {space.key(params) for params in found}
-        size = space.n_configurations()
-        left = list(unproposed(space, taken)) if size is not None and size <= SMALL else None
-        pending = encoding.encode([*history.pending, *found])
-        known = set(_names(np.vstack([encoding.encode(o.params for o in history.observations), pending])))
+        batch = _Batch(space, history, worst, found, taken, rng)
         while len(found) < n:
-            draws = rng.standard_normal((len(pending), FANTASIES))
-            posterior = Posterior(theta, x, y, encoding.unordered, pending, draws)
-            search = _Search(encoding, x, y, posterior, known, rng)
-            if left is not None:
-                params = self._best_of(search, left)
-            else:
-                params = self._next(space, search, taken)
-                params = params or next(iter(sobol_new(space, taken, 1, rng)), None)
+            params = batch.next()
             if params is None:
                 break
             found.append(params)
-            taken.add(space.key(params))
-            row = encoding.encode([params])
-            known.update(_names(row))
-            pending = np.vstack([pending, row])
         return found
-
-    @staticmethod
-    def _best_of(search: _Search, left: list[dict[str, Value]]) -> dict[str, Value] | None:
-        """The most promising of all that are left, which is taken from the list."""
-        if not left:
-            return None
-        mean, std = search.posterior.predict(search.encoding.encode(left))
-        return left.pop(int(log_expected_improvement(mean, std, search.posterior.best).argmax()))
-
-    @staticmethod
-    def _next(space: SearchSpace, search: _Search, taken: set[str]) -> dict[str, Value] | None:
-        """The most promising new configuration that the search met."""
-        for row in search.best_first():
-            params = search.encoding.decode(row)
-            if space.key(params) not in taken:
-                return params
-        return None

@@ -1,11 +1,15 @@
 """A Gaussian process: mean and uncertainty of the loss at configurations that were not tried.
 
-Notation: n observations, p pending, m points, d parameters, f fantasies; x (n, d) points of the unit cube, y (n,)
-losses that were transformed to about mean 0 and variance 1 (`samplers.bayesian`); K (n, n) covariance with noise.
+Notation: n observations, p pending, m points, d parameters, c coordinates, f fantasies; x (n, d) points of the unit
+cube, a (n, c) their coordinates, y (n,) losses of about mean 0 and variance 1 (`surrogates.output_transform`); K (n, n)
+covariance with noise.
 
 `theta` (d + 2,) are the logarithms of: weights (d,) = 1 / length**2, variance of the signal, variance of the noise.
-They are fitted to the maximum of likelihood times a normal prior on theta (MAP) by L-BFGS with analytic gradients.
-Source: Rasmussen and Williams 2006, algorithm 2.1 and equation 5.9.
+They are fitted to the maximum of likelihood times a normal prior on theta (MAP) by L-BFGS with analytic gradients, or
+drawn from the normal distribution that touches their posterior there (Laplace).
+
+Sources: Rasmussen and Williams 2006, algorithm 2.1 and equation 5.9; MacKay 1992 (Laplace's approximation); Snoek et
+al. 2012 (fantasies).
 """
 
 from __future__ import annotations
@@ -20,13 +24,23 @@ from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
 from hpo_workflow.space.encoding import Array, Mask
-from hpo_workflow.surrogates.kernels import matern, matern_slope, squared_differences, squared_distances
+from hpo_workflow.surrogates.coordinates import Coordinates
+from hpo_workflow.surrogates.kernels import matern, matern_slope
 
 LEAST_NOISE = 1e-6
 """Added to the variance of the noise, so that K can be factored."""
 
+LEAST_VARIANCE = 1e-12
+"""Below, the difference of almost equal numbers says nothing."""
+
 HOPELESS = 1e25
 """Stands for a likelihood that cannot be computed: L-BFGS steps back from it."""
+
+FARTHEST, DRAWN_FARTHEST = 5.0, 4.0
+"""Theta stays within so many deviations of its prior; draws within a little less."""
+
+STEP = 1e-2
+"""Of the differences that give the Hessian; theta is logarithms, so 1 %."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,7 @@ class Prior:
     """A normal prior on theta.
 
     Lengths of numbers have the median 0.35 * sqrt(d): in more dimensions all distances are longer (Hvarfner et al.
-    2024). Those of choices have 1, and the noise has 1e-3; the deviations leave a factor of 10 open.
+    2024, arXiv:2402.02229). Those of choices have 1, and the noise has 1e-3; the deviations leave a factor of 10 open.
     """
 
     mean: Array
@@ -42,12 +56,16 @@ class Prior:
 
     @classmethod
     def of(cls, unordered: Mask) -> Prior:
-        """The prior for parameters of which these are unordered choices."""
+        """The prior for parameters of which these (d,) are choices without order."""
         d = len(unordered)
         weights = np.where(unordered, 0.0, -2.0 * math.log(0.35 * math.sqrt(d)))
         mean = np.concatenate([weights, [0.0, math.log(1e-3)]])
         deviation = np.concatenate([np.full(d, 1.8), [0.7, 1.6]])
         return cls(mean, deviation)
+
+    def within(self, theta: Array, farthest: float) -> Array:
+        """Theta, not further than so many deviations from the mean."""
+        return np.clip(theta, self.mean - farthest * self.deviation, self.mean + farthest * self.deviation)
 
 
 @dataclass(frozen=True)
@@ -55,21 +73,24 @@ class Data:
     """Observations and what the likelihood needs of them.
 
     Args:
+        d: Number of parameters.
+        y: (n,).
         squares: (d, n * n) squared differences.
     """
 
-    x: Array
+    d: int
     y: Array
     squares: Array
 
     @classmethod
-    def of(cls, x: Array, y: Array, unordered: Mask) -> Data:
-        return cls(x, y, squared_differences(x, x, unordered).reshape(x.shape[1], -1))
+    def of(cls, coordinates: Coordinates, x: Array, y: Array) -> Data:
+        a = coordinates.of(x)
+        return cls(coordinates.d, y, coordinates.squared_differences(a, a).reshape(coordinates.d, -1))
 
 
 def loss_and_gradient(theta: Array, data: Data, prior: Prior) -> tuple[float, Array]:
     """The negative logarithm of likelihood times prior (without constants), and its gradient by theta."""
-    n, d = data.x.shape
+    n, d = len(data.y), data.d
     weights, signal, noise = np.exp(theta[:d]), math.exp(theta[d]), math.exp(theta[d + 1])
     r2 = (weights @ data.squares).reshape(n, n)
     covariance = signal * matern(r2)
@@ -94,10 +115,10 @@ def loss_and_gradient(theta: Array, data: Data, prior: Prior) -> tuple[float, Ar
 
 def fit(data: Data, prior: Prior, start: Array, iterations: int) -> tuple[Array, float]:
     """Theta at the maximum that L-BFGS finds from `start`, and its loss."""
-    low, high = prior.mean - 5.0 * prior.deviation, prior.mean + 5.0 * prior.deviation
+    low, high = prior.mean - FARTHEST * prior.deviation, prior.mean + FARTHEST * prior.deviation
     found = minimize(
         loss_and_gradient,
-        np.clip(start, low, high),
+        prior.within(start, FARTHEST),
         args=(data, prior),
         jac=True,
         method="L-BFGS-B",
@@ -105,6 +126,22 @@ def fit(data: Data, prior: Prior, start: Array, iterations: int) -> tuple[Array,
         options={"maxiter": iterations},
     )
     return np.asarray(found.x, float), float(found.fun)
+
+
+def drawn(theta: Array, data: Data, prior: Prior, rng: np.random.Generator) -> Array:
+    """Theta drawn from its posterior, as far as a normal distribution around the maximum `theta` describes it.
+
+    In no direction is it wider than the prior: where the data say nothing, they do not say less than that.
+    """
+    _, gradient = loss_and_gradient(theta, data, prior)
+    hessian = np.empty((len(theta), len(theta)))
+    for i in range(len(theta)):
+        further = theta.copy()
+        further[i] += STEP
+        hessian[i] = (loss_and_gradient(further, data, prior)[1] - gradient) / STEP
+    precisions, directions = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    deviations = 1.0 / np.sqrt(np.maximum(precisions, 1.0 / prior.deviation.max() ** 2))
+    return prior.within(theta + directions @ (deviations * rng.standard_normal(len(theta))), DRAWN_FARTHEST)
 
 
 def factored(covariance: Array, noise: float) -> Array:
@@ -122,60 +159,67 @@ class Posterior:
     """What is known of the loss, with `f` possible results imagined at each pending point.
 
     Args:
-        theta: Fitted.
+        theta: Fitted or drawn.
+        coordinates: Of the space.
         x, y: (n, d), (n,) observations.
-        unordered: (d,) which parameters are unordered choices.
         pending: (p, d) points without a result.
         draws: (p, f) standard normal numbers; the imagined results are a joint sample made from them.
 
     Attributes:
-        best: (f,) lowest expected loss at observed and pending points; f is 1 without pending points.
+        best: (f,) lowest expected loss at observed and pending points; f is 1 without pending points. It is the model
+            that chooses it: under noise the lowest loss that was seen is a lucky one.
     """
 
-    def __init__(self, theta: Array, x: Array, y: Array, unordered: Mask, pending: Array, draws: Array) -> None:
-        d = x.shape[1]
-        self.unordered = unordered
+    def __init__(
+        self, theta: Array, coordinates: Coordinates, x: Array, y: Array, pending: Array, draws: Array
+    ) -> None:
+        d = coordinates.d
+        self.coordinates = coordinates
         self.weights: Array = np.exp(theta[:d])
         self.signal = math.exp(theta[d])
         self.noise = math.exp(theta[d + 1]) + LEAST_NOISE
-        self.x = x
-        factor = factored(self._covariance(x, x), self.noise)
+        self.a = coordinates.of(x)
+        factor = factored(self._covariance(self.a, self.a), self.noise)
         alpha = cho_solve((factor, True), y, check_finite=False)
         expected = y - self.noise * alpha
         results = y[:, None]
         self.best: Array = np.array([expected.min()])
         if len(pending):
-            between = self._covariance(pending, x)
+            ahead = coordinates.of(pending)
+            between = self._covariance(ahead, self.a)
             half = solve_triangular(factor, between.T, lower=True, check_finite=False)
-            spread = self._covariance(pending, pending) - half.T @ half
+            spread = self._covariance(ahead, ahead) - half.T @ half
             imagined = (between @ alpha)[:, None] + factored(spread, 0.1 * self.noise + LEAST_NOISE) @ draws
             self.best = np.minimum(expected.min(), imagined.min(0))
             results = np.vstack([np.repeat(results, draws.shape[1], 1), imagined])
-            self.x = np.vstack([x, pending])
-            factor = factored(self._covariance(self.x, self.x), self.noise)
+            self.a = np.vstack([self.a, ahead])
+            factor = factored(self._covariance(self.a, self.a), self.noise)
         self.factor = factor
         self.alpha: Array = cho_solve((factor, True), results, check_finite=False)
 
     def _covariance(self, a: Array, b: Array) -> Array:
-        return self.signal * matern(squared_distances(a, b, self.weights, self.unordered))
+        return self.signal * matern(self.coordinates.squared_distances(a, b, self.weights))
 
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Mean (m, f) and standard deviation (m,) of the loss, without noise, at points (m, d)."""
-        between = self._covariance(x, self.x)
+        between = self._covariance(self.coordinates.of(x), self.a)
         half = solve_triangular(self.factor, between.T, lower=True, check_finite=False)
         variance = self.signal - np.einsum("ij,ij->j", half, half)
-        return between @ self.alpha, np.sqrt(np.maximum(variance, 1e-12))
+        return between @ self.alpha, np.sqrt(np.maximum(variance, LEAST_VARIANCE))
 
     def predict_with_slopes(self, x: Array, which: npt.NDArray[np.intp]) -> tuple[Array, float, Array, Array]:
-        """At one point x (d,): mean (f,), deviation, and their derivatives (c, f), (c,) by c parameters.
+        """At one point x (d,): mean (f,), deviation, and their derivatives (k, f), (k,) by k parameters.
 
         Args:
-            which: (c,) indexes of these parameters.
+            which: (k,) indexes of these parameters, which are numbers that the point has.
         """
-        r2 = squared_distances(x[None, :], self.x, self.weights, self.unordered)[0]
+        at = self.coordinates.of(x[None, :])
+        r2 = self.coordinates.squared_distances(at, self.a, self.weights)[0]
         between = self.signal * matern(r2)
         solved = cho_solve((self.factor, True), between, check_finite=False)
-        deviation = math.sqrt(max(float(self.signal - between @ solved), 1e-12))
-        apart = x[which] - self.x[:, which]
-        slopes = (2.0 * self.signal * matern_slope(r2))[:, None] * apart * self.weights[which]  # (n + p, c)
+        deviation = math.sqrt(max(float(self.signal - between @ solved), LEAST_VARIANCE))
+        owner = self.coordinates.owner
+        by_coordinate = 2.0 * (at[0] - self.a) * (self.coordinates.slopes(x) * self.weights[owner])  # of r2, (n + p, c)
+        belongs = (owner[:, None] == which[None, :]).astype(float)  # (c, k)
+        slopes = (self.signal * matern_slope(r2))[:, None] * (by_coordinate @ belongs)  # of the covariances
         return between @ self.alpha, deviation, slopes.T @ self.alpha, -(slopes.T @ solved) / deviation

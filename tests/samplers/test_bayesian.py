@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from scipy.stats import yeojohnson
 
-from hpo_workflow.samplers import History, Observation, get_sampler
-from hpo_workflow.samplers.bayesian import normalised, yeo_johnson
+from hpo_workflow.acquisition import log_expected_improvement
+from hpo_workflow.samplers import History, Observation, bayesian, get_sampler
+from hpo_workflow.samplers.bayesian import MOST_RESULTS, Beliefs, Improvement
 from hpo_workflow.space import SearchSpace
-
-
-@pytest.mark.parametrize("power", [-4.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.5])
-def test_the_power_transform_is_that_of_scipy(power: float) -> None:
-    y = np.linspace(-5.0, 5.0, 41)
-    np.testing.assert_allclose(yeo_johnson(y, power), yeojohnson(y, power), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "losses",
-    [
-        np.random.default_rng(0).standard_normal(40),
-        np.exp(3 * np.random.default_rng(1).standard_normal(40)),
-        1e300 * np.random.default_rng(2).random(40),
-        1e-300 * np.random.default_rng(3).random(40),
-        -1e9 + np.random.default_rng(4).random(40),
-    ],
-)
-def test_losses_become_standard_and_keep_their_order(losses: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
-    y = normalised(losses)
-    assert y.mean() == pytest.approx(0.0, abs=1e-9)
-    assert y.std() == pytest.approx(1.0)
-    assert (np.diff(y[np.argsort(losses)]) >= 0).all()
-
-
-def test_skewed_losses_become_symmetric() -> None:
-    losses = np.exp(2 * np.random.default_rng(0).standard_normal(200))
-    y = normalised(losses)
-    assert abs((y**3).mean()) < 1.0 < (((losses - losses.mean()) / losses.std()) ** 3).mean()
-
-
-def test_equal_losses_are_zeros_and_an_outlier_hides_nothing() -> None:
-    assert not normalised(np.full(7, 3.3)).any()
-    assert not normalised(np.zeros(3)).any()
-    y = normalised(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 1e30]))
-    assert np.diff(y).min() > 0.05
+from hpo_workflow.space.encoding import Array, Encoding
+from hpo_workflow.space.prior import PriorDensity
+from hpo_workflow.surrogates.coordinates import Coordinates
+from hpo_workflow.surrogates.gaussian_process import Posterior
+from hpo_workflow.surrogates.output_transform import normalised
 
 
 def test_it_starts_with_points_of_the_sobol_sequence() -> None:
@@ -69,3 +40,81 @@ def test_a_small_space_is_searched_whole() -> None:
     told = [Observation({"a": a, "b": b}, (a - 13) ** 2 + (b == "x")) for a in range(0, 21, 4) for b in ("x", "y")]
     proposals = get_sampler("gp").propose(space, History(tuple(told)), 3, np.random.default_rng(0))
     assert {"a": 13, "b": "y"} in proposals
+
+
+SPACE = SearchSpace.from_mapping(
+    {
+        "x": {"type": "float", "low": 0, "high": 1, "prior": {"center": 0.8, "strength": "strong"}},
+        "c": ["a", "b"],
+        "y": {"type": "float", "low": 0, "high": 1, "when": {"c": "a"}},
+    }
+)
+
+
+def told(space: SearchSpace, n: int, seed: int = 0) -> History:
+    """A study of n random trials."""
+    params = get_sampler("random").propose(space, History(), n, np.random.default_rng(seed))
+    return History(tuple(Observation(p, float(p["x"]) ** 2 + float(p.get("y", 0.3))) for p in params))
+
+
+def improvement(n: int = 12) -> tuple[Encoding, Improvement]:
+    """The acquisition of a study of n results."""
+    encoding = Encoding(SPACE)
+    coordinates, history = Coordinates(encoding), told(SPACE, n)
+    x = encoding.encode(o.params for o in history.observations)
+    y = normalised(np.array([o.loss for o in history.observations], float))
+    theta = Beliefs(coordinates, x, y, np.random.default_rng(0)).most_probable
+    posterior = Posterior(theta, coordinates, x, y, np.zeros((0, 3)), np.zeros((0, 1)))
+    return encoding, Improvement(posterior, PriorDensity(encoding), n)
+
+
+def test_a_prior_weighs_the_improvement_less_with_every_result() -> None:
+    encoding, few = improvement(12)
+    x = encoding.snap(np.random.default_rng(1).random((20, 3)))
+    prior = PriorDensity(encoding)
+    without = log_expected_improvement(*few.posterior.predict(x), few.posterior.best)
+    np.testing.assert_allclose(few.score(x) - without, 10.0 / 12.0 * prior.log_density(x))
+    many = Improvement(few.posterior, prior, 1000)
+    np.testing.assert_allclose(many.score(x) - without, 10.0 / 1000.0 * prior.log_density(x))
+
+
+def test_slopes_of_the_weighed_improvement_are_those_of_finite_differences() -> None:
+    encoding, weighed = improvement()
+    point = encoding.encode([{"x": 0.37, "c": "a", "y": 0.61}])[0]
+    which = np.array([0, 2])
+    value, slopes = weighed.slopes(point, which)
+    assert value == pytest.approx(weighed.score(point[None, :])[0])
+    for row, j in enumerate(which):
+        step = np.zeros(3)
+        step[j] = 1e-5
+        numeric = (weighed.score((point + step)[None, :]) - weighed.score((point - step)[None, :]))[0] / 2e-5
+        assert slopes[row] == pytest.approx(numeric, rel=1e-3, abs=1e-4)
+
+
+def test_each_second_proposal_takes_drawn_hyper_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    most_probable = bayesian.Posterior
+
+    def noted(theta: Array, *others: Any) -> Posterior:
+        seen.append(any(theta is found for found in fitted))
+        return most_probable(theta, *others)
+
+    fitted: list[Array] = []
+    make = bayesian.Beliefs
+
+    def beliefs(*arguments: Any) -> Beliefs:
+        made = make(*arguments)
+        fitted.append(made.most_probable)
+        return made
+
+    monkeypatch.setattr(bayesian, "Posterior", noted)
+    monkeypatch.setattr(bayesian, "Beliefs", beliefs)
+    get_sampler("gp").propose(SPACE, told(SPACE, 12), 4, np.random.default_rng(0))
+    get_sampler("gp").propose(SPACE, told(SPACE, 13), 1, np.random.default_rng(0))
+    assert seen == [True, False, True, False, False]
+
+
+def test_with_very_many_results_tpe_takes_over() -> None:
+    history = told(SPACE, MOST_RESULTS + 1)
+    rng = np.random.default_rng
+    assert get_sampler("gp").propose(SPACE, history, 2, rng(0)) == get_sampler("tpe").propose(SPACE, history, 2, rng(0))

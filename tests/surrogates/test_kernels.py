@@ -1,27 +1,13 @@
-"""The kernel: its two ways to measure distance agree, and covariances are positive."""
+"""The kernel: its slope, and that covariances over coordinates are positive."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hpo_workflow.surrogates.kernels import matern, matern_slope, squared_differences, squared_distances
-
-UNORDERED = np.array([False, True, False])
-
-
-def test_weighted_differences_are_distances() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.random((6, 3)), rng.random((4, 3))
-    a[:, 1], b[:, 1] = rng.integers(2, size=6), rng.integers(2, size=4)
-    weights = np.array([1.0, 2.0, 3.0])
-    by_parameter = np.tensordot(weights, squared_differences(a, b, UNORDERED), 1)
-    np.testing.assert_allclose(squared_distances(a, b, weights, UNORDERED), by_parameter, atol=1e-12)
-
-
-def test_choices_are_as_far_apart_as_any_others() -> None:
-    a = np.array([[0.0, 0.1, 0.0]])
-    b = np.array([[0.0, 0.2, 0.0], [0.0, 0.9, 0.0], [0.0, 0.1, 0.0]])
-    assert squared_distances(a, b, np.ones(3), UNORDERED).tolist() == [[1.0, 1.0, 0.0]]
+from hpo_workflow.space import SearchSpace
+from hpo_workflow.space.encoding import Encoding
+from hpo_workflow.surrogates.coordinates import Coordinates
+from hpo_workflow.surrogates.kernels import matern, matern_slope
 
 
 def test_the_slope_is_that_of_finite_differences() -> None:
@@ -30,8 +16,17 @@ def test_the_slope_is_that_of_finite_differences() -> None:
     np.testing.assert_allclose(matern_slope(r2), numeric, rtol=1e-5, atol=1e-9)
 
 
-def test_covariances_are_positive() -> None:
-    x = np.random.default_rng(0).random((60, 3))
-    x[:, 1] = np.round(x[:, 1])
-    values = np.linalg.eigvalsh(matern(squared_distances(x, x, np.array([5.0, 1.0, 0.2]), UNORDERED)))
+def test_covariances_are_positive_with_choices_and_conditions() -> None:
+    space = SearchSpace.from_mapping(
+        {
+            "x": {"type": "float", "low": 0, "high": 1},
+            "c": ["a", "b"],
+            "y": {"type": "float", "low": 0, "high": 1, "when": {"c": "a"}},
+            "k": {"choices": ["p", "q", "r"], "when": {"c": "b"}},
+        }
+    )
+    encoding = Encoding(space)
+    coordinates = Coordinates(encoding)
+    a = coordinates.of(encoding.snap(np.random.default_rng(0).random((60, 4))))
+    values = np.linalg.eigvalsh(matern(coordinates.squared_distances(a, a, np.array([5.0, 1.0, 9.0, 0.2]))))
     assert values.min() > -1e-10
