@@ -2,9 +2,9 @@
 
 Notation: m points, d parameters; x (m, d) points of the unit cube, on the middle of cells.
 
-Three stages: many points are compared (Sobol points all over the space, and neighbours of the best observations); the
-best few of them climb by looking around in smaller and smaller steps; the continuous parameters of the very best follow
-the gradient (L-BFGS). Configurations that were proposed before do not count.
+Three stages: many points are compared, a Latin hypercube all over the space and neighbours of the best observations;
+the best few of them climb by looking around in smaller and smaller steps; the continuous parameters of the very best
+follow the gradient (L-BFGS). Configurations that were proposed before do not count.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.stats import qmc
 
+from hpo_workflow.samplers.design import latin_hypercube
 from hpo_workflow.space.encoding import Array, Encoding
 
 Score = Callable[[Array], Array]
@@ -25,8 +25,8 @@ Score = Callable[[Array], Array]
 Slopes = Callable[[Array, npt.NDArray[np.intp]], tuple[float, Array]]
 """(d,), indexes (k,) -> the score of one point, and its derivatives (k,) by these parameters."""
 
-SOBOL, NEIGHBOURS, BEST = 512, 64, 5
-"""Points that are compared first: Sobol points, and neighbours of each of the best observations."""
+EVEN, NEIGHBOURS, BEST = 512, 64, 5
+"""Points that are compared first: even ones, and neighbours of each of the best observations."""
 
 NEAREST, FARTHEST = 0.005, 0.3
 """Steps to these neighbours."""
@@ -88,7 +88,7 @@ class AcquisitionSearch:
 
     def candidates(self, best: Array) -> Array:
         """Points all over the space and near the best observations (BEST, d)."""
-        even = qmc.Sobol(self.encoding.d, rng=self.rng).random(SOBOL)
+        even = latin_hypercube(EVEN, self.encoding.d, self.rng)
         centers = np.repeat(best, NEIGHBOURS, 0)
         steps = np.exp(self.rng.uniform(math.log(NEAREST), math.log(FARTHEST), len(centers)))
         return np.vstack([self.encoding.snap(even), self.neighbours(centers, steps)])

@@ -121,19 +121,24 @@ def sobol_points(d: int, seed: int) -> Iterator[Array]:
         exponent += 1
 
 
+def latin_hypercube(m: int, d: int, rng: np.random.Generator) -> Array:
+    """(m, d) points; each parameter's range is cut into m parts, and each part gets one point.
+
+    Source: McKay, Beckman and Conover 1979. numpy only, unlike Sobol sequences.
+    """
+    parts = rng.permuted(np.tile(np.arange(m)[:, None], (1, d)), axis=0)
+    return np.asarray((parts + rng.random((m, d))) / m)
+
+
 def latin_points(d: int, seed: int, first: int) -> Iterator[Array]:
     """Points (d,) of Latin hypercubes, of which the first has `first` points and each next one twice as many.
 
-    Each parameter's range is cut into as many parts as the hypercube has points, and each part gets one point; so a few
-    points try the values of every parameter evenly, and all choices as often, give or take one.
-
-    Source: McKay, Beckman and Conover 1979. numpy only, unlike Sobol sequences.
+    So a few points try the values of every parameter evenly, and all choices as often, give or take one.
     """
     rng = np.random.default_rng(seed)
     size = first
     while True:
-        parts = rng.permuted(np.tile(np.arange(size)[:, None], (1, d)), axis=0)
-        yield from (parts + rng.random((size, d))) / size
+        yield from latin_hypercube(size, d, rng)
         size *= 2
 
 
@@ -171,7 +176,9 @@ def _next_new(
     allowed = VAIN + len(taken)  # passing over the sequence's own beginning is no sign of an exhausted space
     found: list[dict[str, Value]] = []
     vain = 0
-    for index, point in enumerate(points):
+    for index, point in enumerate(
+        points if n > 0 else ()
+    ):  # not even one: Sobol points need a module that loads slowly
         if len(found) == n or vain > allowed:
             break
         if (index + 1) % FREE:

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 
 from hpo_workflow.space.encoding import Array, Mask
 from hpo_workflow.surrogates.coordinates import Coordinates
-from hpo_workflow.surrogates.kernels import matern, matern_slope
+from hpo_workflow.surrogates.kernels import matern, matern_with_slope
 
 LEAST_NOISE = 1e-6
 """Added to the variance of the noise, so that K can be factored."""
@@ -93,9 +93,11 @@ def loss_and_gradient(theta: Array, data: Data, prior: Prior) -> tuple[float, Ar
     n, d = len(data.y), data.d
     weights, signal, noise = np.exp(theta[:d]), math.exp(theta[d]), math.exp(theta[d + 1])
     r2 = (weights @ data.squares).reshape(n, n)
-    covariance = signal * matern(r2)
+    correlation, slope = matern_with_slope(r2)
+    covariance = signal * correlation
     try:
-        noisy = covariance + (noise + LEAST_NOISE) * np.eye(n)
+        noisy = covariance.copy()
+        noisy.flat[:: n + 1] += noise + LEAST_NOISE
         factor = cholesky(noisy, lower=True, check_finite=False, overwrite_a=True)
     except LinAlgError:
         return HOPELESS, np.zeros_like(theta)
@@ -103,11 +105,11 @@ def loss_and_gradient(theta: Array, data: Data, prior: Prior) -> tuple[float, Ar
     apart = (theta - prior.mean) / prior.deviation
     loss = 0.5 * data.y @ alpha + np.log(np.diag(factor)).sum() + 0.5 * apart @ apart
 
-    inverse, _ = dpotri(factor, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
-    outer = np.outer(alpha, alpha) - inverse  # d loss / d K = -outer / 2
+    lower, _ = dpotri(factor, lower=1)  # of the inverse; what is above its diagonal is zero, as it is in the factor
+    outer = np.outer(alpha, alpha) - lower - lower.T  # d loss / d K = -outer / 2
+    outer.flat[:: n + 1] += np.diag(lower)
     gradient = apart / prior.deviation
-    gradient[:d] -= 0.5 * weights * (data.squares @ (outer * signal * matern_slope(r2)).ravel())
+    gradient[:d] -= 0.5 * weights * (data.squares @ (outer * (signal * slope)).ravel())
     gradient[d] -= 0.5 * (outer * covariance).sum()
     gradient[d + 1] -= 0.5 * noise * np.trace(outer)
     return float(loss), gradient
@@ -215,11 +217,12 @@ class Posterior:
         """
         at = self.coordinates.of(x[None, :])
         r2 = self.coordinates.squared_distances(at, self.a, self.weights)[0]
-        between = self.signal * matern(r2)
+        correlation, slope = matern_with_slope(r2)
+        between = self.signal * correlation
         solved = cho_solve((self.factor, True), between, check_finite=False)
         deviation = math.sqrt(max(float(self.signal - between @ solved), LEAST_VARIANCE))
         owner = self.coordinates.owner
         by_coordinate = 2.0 * (at[0] - self.a) * (self.coordinates.slopes(x) * self.weights[owner])  # of r2, (n + p, c)
         belongs = (owner[:, None] == which[None, :]).astype(float)  # (c, k)
-        slopes = (self.signal * matern_slope(r2))[:, None] * (by_coordinate @ belongs)  # of the covariances
+        slopes = (self.signal * slope)[:, None] * (by_coordinate @ belongs)  # of the covariances
         return between @ self.alpha, deviation, slopes.T @ self.alpha, -(slopes.T @ solved) / deviation

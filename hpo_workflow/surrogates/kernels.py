@@ -21,8 +21,9 @@ def matern(r2: Array) -> Array:
     return correlation
 
 
-def matern_slope(r2: Array) -> Array:
-    """The derivative of `matern` by r2."""
+def matern_with_slope(r2: Array) -> tuple[Array, Array]:
+    """The correlation, and its derivative by r2; the two share what costs most."""
     s = np.sqrt(5.0 * r2)
-    slope: Array = (-5.0 / 6.0) * (1.0 + s) * np.exp(-s)
-    return slope
+    fading = np.exp(-s)
+    straight = (1.0 + s) * fading
+    return straight + s * s * fading / 3.0, (-5.0 / 6.0) * straight

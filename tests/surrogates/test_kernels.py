@@ -7,13 +7,15 @@ import numpy as np
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.space.encoding import Encoding
 from hpo_workflow.surrogates.coordinates import Coordinates
-from hpo_workflow.surrogates.kernels import matern, matern_slope
+from hpo_workflow.surrogates.kernels import matern, matern_with_slope
 
 
 def test_the_slope_is_that_of_finite_differences() -> None:
     r2 = np.array([1e-3, 0.1, 1.0, 20.0])
     numeric = (matern(r2 + 1e-7) - matern(r2 - 1e-7)) / 2e-7
-    np.testing.assert_allclose(matern_slope(r2), numeric, rtol=1e-5, atol=1e-9)
+    correlation, slope = matern_with_slope(r2)
+    np.testing.assert_allclose(slope, numeric, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(correlation, matern(r2), rtol=1e-12)
 
 
 def test_covariances_are_positive_with_choices_and_conditions() -> None:
