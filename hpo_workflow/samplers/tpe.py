@@ -210,10 +210,9 @@ class _Model:
     def _branches(self, x: Array, pending: ParzenEstimator | None) -> list[list[int]]:
         """The rows of `x` (m, d) that have the same active parameters together, the most promising first.
 
-        Inside a branch the largest ratio is the best. Branches are compared by their largest ratio in the parameters
-        that all configurations have: each further parameter multiplies the ratio by a factor whose largest value among
-        some draws is well above 1 even where it means nothing, so the branch with most parameters would nearly always
-        win.
+        Inside a branch the largest ratio is the best. The best of the branches are compared in the parameters that all
+        configurations have: each further parameter multiplies the ratio by a factor whose largest value among some
+        draws is well above 1 even where it means nothing, so the branch with most parameters would nearly always win.
         """
         active = self.encoding.active(x)
         ratio = self._value(x, active, pending)
@@ -223,7 +222,7 @@ class _Model:
         if len(branches) == 1:
             return list(branches.values())
         shared = self._value(x, active & self._always, pending)
-        return sorted(branches.values(), key=lambda branch: -shared[branch].max())
+        return sorted(branches.values(), key=lambda branch: -shared[branch[0]])
 
     def _around_pending(self) -> ParzenEstimator | None:
         """The density near what is pending; None where nothing is."""

@@ -154,7 +154,7 @@ def test_a_branch_is_not_preferred_for_having_more_parameters() -> None:
             (params,) = TPE().propose(space, history, 1, np.random.default_rng([seed, i]))
             history = History((*history.observations, Observation(params, abs(float(params["x"]) - 0.3))))
             rich.append(params["kind"] == "rich")
-    assert 0.2 < np.mean(rich) < 0.7  # with the whole ratio compared it was 0.9
+    assert 0.15 < np.mean(rich) < 0.7  # with the whole ratio compared it was 0.9
 
 
 def test_a_prior_draws_the_first_proposals() -> None:
