@@ -56,6 +56,11 @@ def batch_rng(seed: int, first: int) -> np.random.Generator:
     return np.random.default_rng([seed, first])
 
 
+def plan_of(spec: StudySpec) -> Plan:
+    """What a sampler is told of how much will be tried."""
+    return Plan(spec.budget.trials, spec.budget.parallel)
+
+
 def propose(spec: StudySpec, state: StudyState, rng: np.random.Generator) -> Answer:
     """Fill the free slots."""
     return fill(spec, state, *state.slots(), rng)
@@ -81,7 +86,7 @@ def fill(spec: StudySpec, state: StudyState, again: Sequence[Emission], fresh: i
     answer = Answer("open", actions=tuple(actions))
     if wanted == 0:
         return answer
-    sampler = get_sampler(spec.sampler, Plan(spec.budget.trials, spec.budget.parallel))
+    sampler = get_sampler(spec.sampler, plan_of(spec))
     history = state.history()
     if retried or started:
         history = history.with_pending([*retried, *(action.proposal.params for action in started)])

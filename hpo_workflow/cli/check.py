@@ -100,6 +100,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
             "configurations": space.n_configurations(),
             "grid": space.grid_size(),
         },
+        "sampler": chosen_sampler(plan, sum(len(each.observations) for each in earlier)),
         "trials": n_trials,
         "parallel": spec.budget.parallel,
         "runtime_s": spec.runtime_s,
@@ -109,6 +110,19 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "cluster": cluster_cost(plan, folder, n_trials),
         "conflict": described,
     }
+
+
+def chosen_sampler(plan: Plan, n_results: int) -> str:
+    """The name of the sampler that the study begins with, which `auto` chooses.
+
+    Args:
+        n_results: Results of earlier searches that it begins with.
+    """
+    from hpo_workflow.propose import plan_of
+    from hpo_workflow.samplers.auto import Auto
+
+    name = str(plan.spec.sampler["name"])
+    return Auto(plan_of(plan.spec)).choice(n_results) if name == "auto" else name
 
 
 def missing_needs(plan: Plan) -> list[str]:
@@ -203,6 +217,8 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
         shown.append("No file's content belongs to the study (none is named in the command; `inputs:` lists them).")
     shown += [f"history: {each['sentence']}" for each in report["history"]]
     shown.append(f"Space: {', '.join(report['space']['parameters'])}; {_size(plan, report)}")
+    chosen = report["sampler"]
+    shown.append(f"Sampler: {chosen}{', chosen by auto' if spec.sampler['name'] == 'auto' else ''}")
     shown.append(_asked(plan, report))
     shown += _cluster(study, plan, report["cluster"])
     if report["conflict"] is not None:

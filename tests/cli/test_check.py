@@ -27,6 +27,21 @@ def test_the_first_commands_are_those_that_the_study_will_run(hpo: Hpo, here: Pa
     assert first["command"] == f"export K=3\necho loss={first['params']['x']!r} ${{trial.dir}}"
 
 
+@pytest.mark.parametrize(
+    ("sampler", "trials", "chosen", "said"),
+    [
+        ("auto", 4, "gp", "Sampler: gp, chosen by auto"),
+        ("auto", 20_000, "tpe", "Sampler: tpe, chosen by auto"),
+        ("tpe", 4, "tpe", "Sampler: tpe"),
+    ],
+)
+def test_it_says_which_sampler_the_study_begins_with(
+    hpo: Hpo, sampler: str, trials: int, chosen: str, said: str
+) -> None:
+    assert checked(hpo, sampler=sampler, budget={"trials": trials, "parallel": 2})["sampler"] == chosen
+    assert said in hpo("check", "study.yaml").out.splitlines()
+
+
 def test_nothing_is_written(hpo: Hpo, here: Path) -> None:
     hpo("check", write_study())
     assert [path.name for path in here.iterdir()] == ["study.yaml"]
