@@ -42,8 +42,8 @@ SAMPLERS: dict[str, Entry] = {
         "TPE",
         "Parzen estimators; takes every kind of space and costs little",
         {
-            "startup": whole("Results that are waited for; until then proposals are random.", 10),
-            "candidates": whole("Points among which the most promising one is taken.", 24),
+            "startup": whole("Configurations that are spread evenly before the model chooses any.", 10),
+            "candidates": whole("Points that are drawn to look for the most promising one.", 24),
         },
     ),
     "gp": Entry(
