@@ -36,7 +36,7 @@ class Entry:
 
 
 SAMPLERS: dict[str, Entry] = {
-    "auto": Entry("auto", "Auto", "chooses one of the others for you"),
+    "auto": Entry("auto", "Auto", "takes gp, and tpe where results are very many"),
     "tpe": Entry(
         "tpe",
         "TPE",
@@ -49,7 +49,7 @@ SAMPLERS: dict[str, Entry] = {
     "gp": Entry(
         "bayesian",
         "GaussianProcessSampler",
-        "a Gaussian process; for few, mostly numeric parameters and dear trials",
+        "a Gaussian process; for trials that are dear, which is most",
         {
             "startup": whole(
                 "Results that are waited for; until then proposals are Sobol points. By default as many as there are "
