@@ -38,8 +38,9 @@ from hpo_workflow.surrogates.gaussian_process import Data, Posterior, Prior, dra
 from hpo_workflow.surrogates.output_transform import normalised
 from hpo_workflow.trial import Value
 
-LEAST_RESULTS = 4
-"""Results that a model needs; until then proposals are Sobol points, whatever was asked before."""
+LEAST_RESULTS = 8
+"""Results that a model waits for, or fewer where `startup` is less; until then proposals are Sobol points, whatever was
+asked before. Where eight trials run at once, a model of the first four results led the next four astray."""
 
 LEAST_STARTUP, MOST_STARTUP = 5, 10
 """Bounds of d + 2, the default number of Sobol points."""
