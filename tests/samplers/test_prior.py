@@ -47,3 +47,26 @@ def test_a_right_prior_finds_better_configurations(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", ["random", "sobol"])
 def test_a_strong_prior_that_is_wrong_in_all_parameters_costs_some_ten_times_the_trials(sampler: str) -> None:
     assert mean_best(WRONG, sampler, 220, seeds=4) < 2 * mean_best(NONE, sampler, 20)
+
+
+def best_so_far(space: dict[str, Any], sampler: str, n: int, seeds: int) -> list[float]:
+    """(n,) the best loss after each trial of a sampler that learns, as a mean over seeds."""
+    curves = []
+    for seed in range(seeds):
+        optimizer = Optimizer(space, sampler=sampler, seed=seed)
+        losses = []
+        for _ in range(n):
+            (params,) = optimizer.ask()
+            losses.append(loss_of(params))
+            optimizer.tell(params, losses[-1])
+        curves.append(np.minimum.accumulate(losses))
+    return [float(loss) for loss in np.mean(curves, 0)]
+
+
+@pytest.mark.parametrize(("sampler", "seeds"), [("tpe", 6), ("gp", 3)])
+def test_a_model_starts_better_with_a_right_prior_and_recovers_from_a_wrong_one(sampler: str, seeds: int) -> None:
+    without = best_so_far(NONE, sampler, 12, seeds)
+    right = best_so_far(RIGHT, sampler, 12, seeds)
+    wrong = best_so_far(WRONG, sampler, 40, seeds)
+    assert right[-1] < 0.5 * without[-1] < without[-1] < wrong[11]
+    assert wrong[-1] < 0.4 * wrong[11]
