@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
@@ -115,6 +116,18 @@ def test_a_pending_point_is_as_sure_as_an_observed_one() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
 
 
+def check_slopes(
+    posterior: Posterior, point: Array, which: npt.NDArray[np.intp], mean_slopes: Array, std_slopes: Array
+) -> None:
+    """Slopes by the parameters `which` are those of finite differences."""
+    for row, j in enumerate(which):
+        step = np.zeros(len(point))
+        step[j] = 1e-6
+        above, below = posterior.predict((point + step)[None, :]), posterior.predict((point - step)[None, :])
+        np.testing.assert_allclose(mean_slopes[row], (above[0] - below[0])[0] / 2e-6, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(std_slopes[row], (above[1] - below[1])[0] / 2e-6, rtol=1e-4, atol=1e-6)
+
+
 def test_slopes_are_those_of_finite_differences() -> None:
     x, y = example()
     pending = example(2, seed=5)[0]
@@ -125,12 +138,7 @@ def test_slopes_are_those_of_finite_differences() -> None:
     expected_mean, expected_std = posterior.predict(point[None, :])
     np.testing.assert_allclose(mean, expected_mean[0], rtol=1e-9)
     assert std == pytest.approx(expected_std[0], rel=1e-9)
-    for row, j in enumerate(which):
-        step = np.zeros(3)
-        step[j] = 1e-6
-        above, below = posterior.predict((point + step)[None, :]), posterior.predict((point - step)[None, :])
-        np.testing.assert_allclose(mean_slopes[row], (above[0] - below[0])[0] / 2e-6, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(std_slopes[row], (above[1] - below[1])[0] / 2e-6, rtol=1e-4, atol=1e-6)
+    check_slopes(posterior, point, which, mean_slopes, std_slopes)
 
 
 def test_fitting_finds_the_parameter_that_matters() -> None:
@@ -160,13 +168,9 @@ def test_slopes_by_a_parameter_with_a_condition_are_those_of_finite_differences(
     theta = np.array([1.0, 0.0, 0.5, 0.0, np.log(1e-2)])
     posterior = Posterior(theta, Coordinates(encoding), x, y, np.zeros((0, 3)), np.zeros((0, 1)))
     point = encoding.encode([{"a": 0.4, "c": "p", "b": 0.2}])[0]
-    _, _, mean_slopes, std_slopes = posterior.predict_with_slopes(point, np.array([0, 2]))
-    for row, j in enumerate([0, 2]):
-        step = np.zeros(3)
-        step[j] = 1e-6
-        above, below = posterior.predict((point + step)[None, :]), posterior.predict((point - step)[None, :])
-        np.testing.assert_allclose(mean_slopes[row], (above[0] - below[0])[0] / 2e-6, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(std_slopes[row], (above[1] - below[1])[0] / 2e-6, rtol=1e-4, atol=1e-6)
+    which = np.array([0, 2])
+    _, _, mean_slopes, std_slopes = posterior.predict_with_slopes(point, which)
+    check_slopes(posterior, point, which, mean_slopes, std_slopes)
 
 
 def test_hyper_parameters_are_drawn_from_the_curvature_of_their_posterior() -> None:
