@@ -14,6 +14,9 @@ RANDOM_COLOUR = "#999999"
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 LINE_HEIGHT = 15.0
 
+DOTTED = ' stroke-dasharray="1 5"'
+"""Leads from the end of a course that is shorter than others to its name, so that nobody takes it for a part."""
+
 
 def draw(title: str, courses: Mapping[str, Sequence[float]], first: int) -> str:
     """A chart with a logarithmic axis of regrets.
@@ -60,12 +63,13 @@ def draw(title: str, courses: Mapping[str, Sequence[float]], first: int) -> str:
         ours = name.startswith("**")
         width = 2.6 if ours else 1.4
         end = x(first + len(course) - 1)
-        label = escape(name.strip("*"))
+        short = first + len(course) - 1 < last
+        label = escape(name.strip("*")) + (f" (to {first + len(course) - 1})" if short else "")
         weight = ' font-weight="bold"' if ours else ""
         parts.append(f'<path d="M{points}" fill="none" stroke="{colour}" stroke-width="{width}"/>')
         parts.append(
             f'<path d="M{end:.1f} {y(course[-1]):.1f}L{WIDTH - RIGHT + 12} {ends[name]:.1f}" '
-            f'stroke="{colour}" stroke-width="0.6"/>'
+            f'stroke="{colour}" stroke-width="0.6"{DOTTED if short else ""}/>'
         )
         parts.append(f'<text x="{WIDTH - RIGHT + 16}" y="{ends[name] + 4:.1f}" fill="{colour}"{weight}>{label}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"

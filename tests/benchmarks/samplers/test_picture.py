@@ -34,3 +34,5 @@ def test_a_course_that_is_shorter_ends_earlier():
     text = draw("", {"long": [1.0] * 100, "short": [1.0] * 50}, 10)
     ends = [line.split("L")[-1].split()[0] for line in re.findall(r'<path d="M([^"]+)" fill="none"', text)]
     assert float(ends[1]) < float(ends[0])
+    assert ">short (to 50)<" in text and ">long<" in text
+    assert text.count("stroke-dasharray") == 1, "what leads to its name is no part of the course"
