@@ -123,6 +123,8 @@ class _Reading:
         while not _has_ended(self._process.pid) and time.monotonic() < deadline:
             self._read(POLL_S)
             del self.answer[LARGEST_ANSWER:]
+        while self._read(0.0):  # its last words may have come since
+            del self.answer[LARGEST_ANSWER:]
 
     def close(self) -> None:
         self._selector.close()
