@@ -6,6 +6,7 @@ A loss is the distance to the lowest value that is possible.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,13 +49,14 @@ def either_space(first: int, second: int) -> Space:
     }
 
 
-class _Exact:
+class _Exact(ABC):
     """A landscape that tells what it scores by."""
 
     best: float | None
 
+    @abstractmethod
     def loss(self, configuration: Mapping[str, Any]) -> float:
-        raise NotImplementedError
+        """What a sampler is scored by."""
 
     def told(self, configuration: Mapping[str, Any], rng: np.random.Generator) -> float:
         return self.loss(configuration)

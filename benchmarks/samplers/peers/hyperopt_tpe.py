@@ -84,7 +84,7 @@ class HyperoptPlayer:
 
     def learn(self, configurations: Sequence[Configuration], losses: Sequence[float]) -> None:
         if any(entry.get("when") for entry in self._space.values()):
-            raise NotImplementedError("earlier results are for spaces without conditions")
+            raise ValueError("earlier results are for spaces without conditions, as the one of the latencies")
         numbers = self._trials.new_trial_ids(len(configurations))
         for number, configuration, loss in zip(numbers, configurations, losses, strict=True):
             values = {
