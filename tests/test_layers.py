@@ -25,7 +25,7 @@ LEVELS = (
     {"trial", "objective"},
     {"space", "metrics"},
     {"surrogates", "acquisition"},
-    {"samplers"},
+    {"samplers", "multifidelity"},
     {"spec", "optimizer", "integrations", "earlier_results"},
     {"template", "study_state"},
     {"propose", "analysis"},
@@ -38,7 +38,18 @@ LEVELS = (
 )
 """The parts from the ground up; a part is a module or a folder of the package."""
 
-CORE = ("trial", "objective", "space", "metrics", "surrogates", "acquisition", "samplers", "spec", "template")
+CORE = (
+    "trial",
+    "objective",
+    "space",
+    "metrics",
+    "surrogates",
+    "acquisition",
+    "samplers",
+    "multifidelity",
+    "spec",
+    "template",
+)
 CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results")
 CORE_KNOWS = {"numpy", "scipy", "optuna", "cmaes"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}

@@ -1,0 +1,76 @@
+"""The ladder of fidelities, and who has earned the next rung of it.
+
+Sources: Jamieson and Talwalkar 2016 (successive halving); Li et al. 2018 (Hyperband); Li et al. 2020 (ASHA).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from hpo_workflow.multifidelity.actions import Step
+
+DIGITS = 4
+"""Significant digits of a fidelity between `low` and `high` that is not a whole number."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The fidelities at which trials end.
+
+    Args:
+        levels: Ascending, one or more.
+        eta: One of so many gets from a level to the next.
+    """
+
+    levels: tuple[float, ...]
+    eta: int = 3
+
+    @classmethod
+    def geometric(cls, low: float, high: float, eta: int, whole: bool) -> Ladder:
+        """Levels from `low` to `high`, each about `eta` times the one before.
+
+        Where `high / low` is a power of `eta` they are those of the papers. Elsewhere the ratio is the nearest one with
+        which both ends are levels: from 1 to 100 with eta 3 they are 1, 3, 10, 32, 100.
+
+        Args:
+            whole: Whether levels are whole numbers.
+        """
+        n = max(1, round(math.log(high / low) / math.log(eta))) if high > low else 0
+        between = [low * (high / low) ** (k / n) for k in range(1, n)]
+        inner = [float(round(x)) if whole else float(f"{x:.{DIGITS}g}") for x in between]
+        levels = sorted({low, high, *(x for x in inner if low < x < high)})
+        return cls(tuple(int(x) if whole else float(x) for x in levels), eta)
+
+    @property
+    def top(self) -> int:
+        """Index of the highest level."""
+        return len(self.levels) - 1
+
+    def level_of(self, fidelity: float) -> int | None:
+        """The index of a fidelity, None where it is not of this ladder."""
+        try:
+            return self.levels.index(fidelity)
+        except ValueError:
+            return None
+
+
+def next_promotion(rung: Iterable[Step], promoted: Collection[int], eta: int) -> int | None:
+    """The trial that has earned the next level, or None while nobody has.
+
+    It is among the best `n // eta` of the n trials that got through this rung, complete or pruned. Trials promoted
+    earlier still count, otherwise every call would let one more through. Failed trials are not in a rung.
+
+    Args:
+        rung: Trials of one level, in any order; pending ones are passed over.
+        promoted: Numbers of the trials that were sent up from this rung.
+        eta: Reduction factor, 2 or more.
+
+    Ties go to the lower trial number, so that a repeated call agrees with the first. A pruned trial is never promoted.
+    Source: Li et al. 2020 (ASHA), algorithm 2.
+    """
+    through = [(step.score, step.number) for step in rung if step.score is not None]
+    through.sort()
+    earned = (number for score, number in through[: len(through) // eta] if math.isfinite(score))
+    return next((number for number in earned if number not in promoted), None)
