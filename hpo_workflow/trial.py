@@ -37,8 +37,9 @@ class Proposal:
         config: Number of its configuration; the trial that first ran it has the same number.
         params: Active sampled parameters.
         fidelity: Size of the trial, or None where the study has no fidelity.
-        parent: Number of the trial that it continues.
+        parent: Number of the trial whose work it goes on from, None where it starts from nothing.
         replicate: Which repetition of the configuration it is.
+        bracket: The bracket that it belongs to, where the multi-fidelity method has brackets.
     """
 
     number: int
@@ -47,6 +48,12 @@ class Proposal:
     fidelity: float | None = None
     parent: int | None = None
     replicate: int = 0
+    bracket: int | None = None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it begins a configuration; only these count in the budget."""
+        return self.parent is None
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ TOP = Path(hpo_workflow.__file__).parent
 REGISTRY = f"{PACKAGE}.samplers"
 ALWAYS = (f"{PACKAGE}.optimizer", f"{PACKAGE}.space")
 """What every sampler is reached through."""
-NEVER = (f"{PACKAGE}.errors", f"{PACKAGE}.space.reading", f"{PACKAGE}.space.start")
-"""What a study file goes through; the problems here are the same whatever it refuses."""
+NEVER = (f"{PACKAGE}.errors", f"{PACKAGE}.space.reading", f"{PACKAGE}.space.start", f"{PACKAGE}.trial")
+"""What a study file goes through, and the nouns of a study: whatever they say, the problems here are the same."""
 
 
 def digest(sampler: str) -> str:
