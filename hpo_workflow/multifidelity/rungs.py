@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hpo_workflow.multifidelity.actions import Step
+from hpo_workflow.space.parameters import exact
 
 DIGITS = 4
 """Significant digits of a fidelity between `low` and `high` that is not a whole number."""
@@ -42,6 +43,20 @@ class Ladder:
         inner = [float(round(x)) if whole else float(f"{x:.{DIGITS}g}") for x in between]
         levels = sorted({low, high, *(x for x in inner if low < x < high)})
         return cls(tuple(int(x) if whole else float(x) for x in levels), eta)
+
+    @classmethod
+    def even(cls, low: float, high: float, interval: float, whole: bool) -> Ladder:
+        """Levels `low`, `low + interval`, ... and `high`; the last step is a shorter one where they do not meet it.
+
+        Sums are exact in decimal: 0.1, 0.2, 0.3.
+
+        Args:
+            whole: Whether levels are whole numbers.
+        """
+        start, end, step = exact(low), exact(high), exact(interval)
+        n = math.ceil((end - start) / step)
+        levels = [*(start + k * step for k in range(n)), end]
+        return cls(tuple(int(x) if whole else float(x) for x in levels))
 
     @property
     def top(self) -> int:
