@@ -131,6 +131,8 @@ class StudySpec:
     """What is run first: the sampled parameters that each entry gives."""
     history: tuple[Mapping[str, Any], ...] = ()
     """Where earlier results are, as written: `study`, `csv` or `optuna`, and options."""
+    pruner: Mapping[str, Any] | None = None
+    """What stops running trials: `name` and all options of that pruner, defaults filled in."""
 
     @property
     def root(self) -> str:

@@ -212,7 +212,6 @@ def test_the_readme_names_the_samplers_that_there_are():
     "text",
     [
         "fidelity: {name: epochs, type: int, low: 1, high: 81}",
-        "pruner: {name: median}",
         "retry: {oom: {times: 2}}",
         "track: [mlflow]",
         "constraints: [{metric: mem_gb, max: 8}]",

@@ -26,7 +26,7 @@ LEVELS = (
     {"space", "metrics"},
     {"surrogates", "acquisition"},
     {"samplers", "multifidelity"},
-    {"spec", "optimizer", "integrations", "earlier_results"},
+    {"spec", "optimizer", "integrations", "earlier_results", "pruners"},
     {"template", "study_state"},
     {"propose", "analysis"},
     {"report"},
@@ -50,7 +50,7 @@ CORE = (
     "spec",
     "template",
 )
-CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results")
+CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results", "pruners")
 CORE_KNOWS = {"numpy", "scipy", "optuna", "cmaes"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}
 WORLD |= {"pathlib", "platform", "random", "secrets", "select", "shutil", "socket", "subprocess", "sys", "tempfile"}

@@ -16,6 +16,7 @@ from typing import Any
 import jsonschema
 
 from hpo_workflow.errors import ConfigError, Fault
+from hpo_workflow.pruners import registry as pruners
 from hpo_workflow.quantities import bytes_of, seconds_of
 from hpo_workflow.samplers import check_settings
 from hpo_workflow.samplers.registry import LATER
@@ -272,6 +273,7 @@ class _Loader:
         history = self.read_history()
         sampler = self.read_sampler()
         budget = self.read_budget(sampler)
+        pruner = self.read_pruner()
         resources, runtime_s, mem_mb = self.read_resources()
         limits = self.read_limits()
         files = self.read_inputs(command)
@@ -318,6 +320,7 @@ class _Loader:
             limits=limits,
             start=start,
             history=history,
+            pruner=pruner,
         )
         content = identity.identity_of(spec, files)
         return LoadedStudy(spec, self.warnings, content, digest_of(content), files, self.file)
@@ -600,6 +603,23 @@ class _Loader:
                     if parameter.prior is not None
                 ]
         return dict(settings)
+
+    def read_pruner(self) -> dict[str, Any] | None:
+        given = self.get("pruner")
+        if given is None or not self.is_good("pruner"):
+            return None
+        metric = self.get("objective", "metric") if self.is_good("objective") else None
+        for fault in pruners.check_settings(given, metric):
+            self.add(fault)
+        if not self.is_good("pruner"):
+            return None
+        settings = pruners.normal(given)
+        trials = self.get("budget", "trials")
+        startup = settings.get("startup", 0)
+        if self.is_good("budget") and isinstance(trials, (int, float)) and startup >= trials:
+            more = f"{startup} complete trials are waited for, and budget.trials is {trials}"
+            self.warnings.append(f"pruner.startup: {more}: nothing is ever stopped.")
+        return settings
 
     def read_budget(self, sampler: Mapping[str, Any]) -> Budget | None:
         trials = self.get("budget", "trials")

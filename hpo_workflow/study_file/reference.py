@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpo_workflow.pruners.registry import PRUNERS
+from hpo_workflow.samplers.options import Option
 from hpo_workflow.samplers.registry import SAMPLERS
 from hpo_workflow.study_file.schema import SCHEMA, is_later, study_schema
 
@@ -37,7 +39,7 @@ _GROUPS = (
     ),
     ("What varies", ("space",)),
     ("What is optimised", ("objective", "metrics")),
-    ("How the search goes", ("sampler", "start", "history", "refill", "budget", "resources", "limits")),
+    ("How the search goes", ("sampler", "start", "history", "pruner", "refill", "budget", "resources", "limits")),
 )
 
 EXAMPLE = """\
@@ -195,9 +197,9 @@ def _entry(key: str, node: Mapping[str, Any], depth: int = 0) -> Iterator[str]:
         text += f" Example: `{key}: {_shown(example)}`."
     yield text
     below = {name: child for name, child in node.get("properties", {}).items() if not is_later(child)}
-    if key == "sampler":
+    if key in ("sampler", "pruner"):
         yield from _entry("name", below["name"], 1)
-        yield from _samplers()
+        yield from _samplers() if key == "sampler" else _pruners()
         return
     entry = node.get("additionalProperties")
     if not below and isinstance(entry, Mapping) and key != "space":
@@ -215,11 +217,22 @@ def _samplers() -> Iterator[str]:
         needs = f" Needs the extra `{entry.package}`." if entry.package else ""
         rest = " All other keys are its own options." if entry.rest else ""
         yield f"  - `{name}`: {entry.description}.{rest}{needs}"
-        for key, option in entry.options.items():
-            facts = ["required"] if option.required else []
-            facts.append(option.wanted)
-            facts += [f"default `{_shown(option.default)}`"] if option.default is not None else []
-            yield f"    - `{key}` ({', '.join(facts)}): {option.description}"
+        yield from _options(entry.options)
+
+
+def _pruners() -> Iterator[str]:
+    """The names that `pruner` has, each with its options."""
+    for name, entry in PRUNERS.items():
+        yield f"  - `{name}`: {entry.description}."
+        yield from _options(entry.options)
+
+
+def _options(options: Mapping[str, Option]) -> Iterator[str]:
+    for key, option in options.items():
+        facts = ["required"] if option.required else []
+        facts.append(option.wanted)
+        facts += [f"default `{_shown(option.default)}`"] if option.default is not None else []
+        yield f"    - `{key}` ({', '.join(facts)}): {option.description}"
 
 
 def _kind(node: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_workflow.pruners.registry import PRUNERS
 from hpo_workflow.samplers.registry import SAMPLERS
 from hpo_workflow.space.parameters import STRENGTHS
 from hpo_workflow.template.file_formats import FORMATS
@@ -39,6 +40,12 @@ def _sampler_options() -> dict[str, Any]:
         for key, option in entry.options.items():
             described.setdefault(key, []).append(f"`{name}`: {option.description}")
     return {key: {"description": " ".join(sentences)} for key, sentences in described.items()}
+
+
+def _pruner_options() -> dict[str, Any]:
+    """The options of all pruners; who takes which is checked by `pruners.registry`."""
+    options = {key: option for entry in PRUNERS.values() for key, option in entry.options.items()}
+    return {key: {"type": "number", "description": option.description} for key, option in options.items()}
 
 
 _DURATION = {"type": ["string", "number"], "format": "duration"}
@@ -509,7 +516,18 @@ SCHEMA: dict[str, Any] = {
             "by name, read once when the study first runs, do not count in the budget and are not run again.",
         },
         "fidelity": _later("The size of a trial (epochs, data)."),
-        "pruner": _later("Stops trials that do badly."),
+        "pruner": {
+            "type": ["string", "object"],
+            "required": ["name"],
+            "properties": {
+                "name": {"type": "string", "examples": list(PRUNERS), "description": "One of the names below."},
+                **_pruner_options(),
+            },
+            "examples": ["median"],
+            "description": "Ends trials that do badly while they run, by the objective that they print: a name, or a "
+            "mapping of `name` and the pruner's options. A trial that is better than all complete ones always goes on. "
+            "Steps are those of `metrics.step`, else values printed.",
+        },
         "retry": _later("What is done after a timeout or lack of memory."),
         "track": _later("Trackers such as MLflow."),
         "replicates": _later("Repetitions with other seeds."),
