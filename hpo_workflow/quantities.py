@@ -1,4 +1,4 @@
-"""Durations (`48h`, `1h30m`, `90`) and sizes (`8GB`, `300MB`) as numbers."""
+"""Durations (`48h`, `1h30m`) and sizes (`8GB`, `300MB`) as numbers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ _BYTES = {
     **dict.fromkeys(("TB", "T"), 10**12),
     **{"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40},
 }
+_PLAIN = re.compile(r"\d+(\.\d+)?")
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-z]+)\s*")
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([A-Za-z]*)")
 
 
-def seconds_of(value: str | float, unit: str = "s") -> float:
-    """A duration in seconds; a plain number counts `unit`s.
+def seconds_of(value: str | float, unit: str | None = "s") -> float:
+    """A duration in seconds; a plain number counts `unit`s, and is refused where `unit` is None.
 
     Raises:
         ValueError: It is none, or is not positive; the message is the cure.
@@ -26,9 +27,13 @@ def seconds_of(value: str | float, unit: str = "s") -> float:
     cure = "Give a time above 0 such as 30m, 12h, 1h30m or 2d."
     if isinstance(value, bool):
         raise ValueError(cure)
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value.strip()):
+    if isinstance(value, str) and _PLAIN.fullmatch(value.strip()):
         value = float(value)
     if not isinstance(value, str):
+        if unit is None:
+            # Whoever writes `wall: 48` means hours, and `silence: 90` may be anything.
+            written = f"{value:g}"
+            raise ValueError(f"Write {written}s, {written}m or {written}h." if 0 < value < 1e5 else cure)
         seconds = float(value) * _SECONDS[unit]
     else:
         text = value.strip()
@@ -51,21 +56,16 @@ def seconds_of(value: str | float, unit: str = "s") -> float:
 
 
 def bytes_of(value: str | float) -> int:
-    """A size in bytes; a plain number counts bytes.
+    """A size in bytes. It has a unit: a plain number means bytes to us and megabytes to Snakemake.
 
     Raises:
         ValueError: It is none, or is not positive; the message is the cure.
     """
     cure = "Give a size above 0 with its unit, such as 300MB, 8GB or 16GiB."
-    if isinstance(value, bool):
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or match[2] not in _BYTES:
         raise ValueError(cure)
-    if isinstance(value, str):
-        match = _SIZE.fullmatch(value.strip())
-        if match is None or (match[2] or "B") not in _BYTES:
-            raise ValueError(cure)
-        size = float(match[1]) * _BYTES[match[2] or "B"]
-    else:
-        size = float(value)
+    size = float(match[1]) * _BYTES[match[2]]
     if not 1 <= size < 1e18:
         raise ValueError(cure)
     return int(size)

@@ -7,6 +7,7 @@ rules are in `rules/study.smk`.
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -174,10 +175,13 @@ class SnakefileStudy:
     def resources(self) -> dict[str, Any]:
         """Snakemake's resources of a trial, under the names of the study file.
 
+        `runtime` is whole minutes, rounded up: Snakemake does not read `1h30m`, and would make 60 s of `90s`.
         GPUs are asked for on one node where the file does not say otherwise: `--gpus=2` alone may be given as one GPU
         on each of two nodes, and Slurm then refuses to start the program.
         """
         resources = {name: value for name, value in self.spec.resources.items() if name != "threads"}
+        if self.spec.runtime_s is not None:
+            resources["runtime"] = math.ceil(self.spec.runtime_s / 60)
         if resources.get("gpu") and not {"nodes", "mpi"} & set(resources):
             resources["nodes"] = 1
         if self.spec.budget.ahead:

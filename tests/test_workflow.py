@@ -11,6 +11,7 @@ import pytest
 from hpo_workflow.spec import Budget, Objective, StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.study_file import load_study
 from hpo_workflow.workflow import WINDOW, Rolling, SnakefileStudy, dry_run_sentence
 from tests.records import IDENTITY, batch, outcome, spec
 
@@ -190,3 +191,18 @@ def test_the_gpus_of_a_trial_are_on_one_node_unless_the_study_says_otherwise(
     study.spec = spec(resources={**asked, "threads": 1})
     assert study.resources.get("nodes") == nodes
     assert "threads" not in study.resources
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"), [("1h30m", 90), ("2d12h", 3600), ("90s", 2), (0.5, 1), (90, 90), ("90", 90)]
+)
+def test_snakemake_gets_every_spelling_of_a_runtime_as_whole_minutes(
+    written: str | float, minutes: int, tmp_path: Path
+) -> None:
+    (tmp_path / "study.yaml").write_text(
+        "study: few\ncommand: run ${hpo.x}\nspace: {x: [1, 2]}\nobjective: {metric: loss, direction: minimize}\n"
+        f"budget: {{trials: 2}}\nresources: {{runtime: {written}}}\n"
+    )
+    study = SnakefileStudy.__new__(SnakefileStudy)
+    study.spec = load_study(tmp_path / "study.yaml").spec
+    assert study.resources == {"runtime": minutes}

@@ -127,7 +127,7 @@ def _check_names(settings: Any) -> list[Fault]:
 
 
 def _nearest(name: str, known: Iterable[str], hints: Mapping[str, str]) -> str:
-    close = [hints[name.lower()]] if name.lower() in hints else difflib.get_close_matches(name, list(known), 1)
+    close = [hints[name.lower()]] if name.lower() in hints else difflib.get_close_matches(name.lower(), list(known), 1)
     meant = f"Did you mean {close[0]}? " if close else ""
     return f"{meant}Known here: {', '.join(known)}."
 

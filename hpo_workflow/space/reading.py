@@ -228,6 +228,10 @@ class _Reader:
         if "type" not in given:
             if "choices" in given:
                 kind = "categorical"
+            elif reserved := [key for key in RESERVED if key in given]:
+                for key in reserved:
+                    self.fault(f"{name}.{key}", f"{key} is not in this version.", f"Remove {key}.")
+                return
             else:
                 both_int = all(isinstance(given.get(bound), int) for bound in ("low", "high"))
                 guess = "int" if both_int else "float"

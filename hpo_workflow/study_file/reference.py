@@ -78,7 +78,7 @@ reports all its faults at once, each with its cure; `hpo init` writes one to sta
 The file is YAML 1.2: `1e-5` is a number, and `no`, `on` and `12:30:45` are text. Unknown keys are errors that name the
 nearest known key, except those that start with `x-`, which are yours. Duplicate keys, tags and merge keys (`<<`) are
 refused. Paths start in the directory where the run is started. Times are written as `90s`, `30m`, `12h`, `1h30m` or
-`2d`; sizes as `300MB`, `8GB` or `16GiB`.
+`2d`; sizes as `300MB`, `8GB` or `16GiB`. The unit belongs to them.
 """
 
 _PLACEHOLDERS = """\
@@ -240,8 +240,9 @@ def _kind(node: Mapping[str, Any]) -> str:
         return " or ".join(f"`{choice}`" for choice in node["enum"])
     if "const" in node:
         return f"`{node['const']}`"
-    if "format" in node and node["format"] in ("duration", "size"):
-        return {"duration": "time", "size": "size"}[node["format"]]
+    written = {"duration": "time", "duration-or-minutes": "time or number of minutes", "size": "size"}
+    if node.get("format") in written:
+        return written[node["format"]]
     kinds = [node["type"]] if isinstance(node["type"], str) else node["type"]
     return " or ".join(_KINDS[kind] for kind in kinds if kind != "null")
 

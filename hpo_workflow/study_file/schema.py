@@ -22,6 +22,8 @@ from hpo_workflow.template.placeholders import NAME
 
 STUDY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+RESOURCE = r"^(?!(?:attempt|self)$)[A-Za-z][A-Za-z0-9_]*$"
+"""The rule of a trial gives `attempt` itself; `self` and names such as `_cores` are those of Snakemake's own code."""
 SCALAR = ["string", "number", "boolean"]
 
 
@@ -421,20 +423,21 @@ SCHEMA: dict[str, Any] = {
         "resources": {
             "type": "object",
             "default": {},
-            "propertyNames": {"pattern": VARIABLE},
+            "propertyNames": {"pattern": RESOURCE},
             "additionalProperties": {"type": ["string", "number", "boolean"]},
             "examples": [{"gpu": 1, "threads": 4, "mem": "8GB", "runtime": "12h"}],
             "description": "What one trial needs, by Snakemake's names and passed on to it.",
             "properties": {
                 "threads": {"type": "integer", "minimum": 1, "description": "CPU cores."},
                 "gpu": {"type": "integer", "minimum": 0, "description": "GPUs."},
-                "mem": {"type": "string", "format": "size", "examples": ["8GB"], "description": "Memory."},
+                "mem": {**_SIZE, "examples": ["8GB"], "description": "Memory."},
                 "mem_mb": {"type": "integer", "minimum": 1, "description": "Memory in MB."},
                 "runtime": {
                     **_DURATION,
+                    "format": "duration-or-minutes",
                     "examples": ["12h"],
                     "description": "The longest time that one attempt may take; a plain number counts minutes, "
-                    "as in Snakemake.",
+                    "as in Snakemake, which gets it in minutes, rounded up.",
                 },
                 "gpus": _instead("gpu", "Write `gpu`."),
                 "nvidia_gpu": _instead("gpu", "Write `gpu`."),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import jsonschema
 
 from hpo_workflow.errors import Fault
+from hpo_workflow.study_file.schema import VARIABLE, study_schema
 from hpo_workflow.study_file.yaml_reader import Document, Path, dotted
 from hpo_workflow.template.placeholders import nearest
 
@@ -49,6 +51,12 @@ _OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
         "output": "outdir",
         "timeout": "resources.runtime",
         "regex": "metrics.define",
+        "memory": "resources.mem",
+        "walltime": "resources.runtime",
+        "gpus": "resources.gpu",
+        "cpus": "resources.threads",
+        "partition": "resources.slurm_partition",
+        "account": "resources.slurm_account",
     },
     "objective": {
         "name": "metric",
@@ -140,6 +148,9 @@ def _known_key(path: Path, key: str, known: list[str]) -> str:
     other = _OTHER_NAMES.get(parent, {}).get(key)
     if other:
         return f"Write {other}:."
+    places = [f"{section}.{key}" for section, keys in _keys_of_sections().items() if key in keys]
+    if len(places) == 1:
+        return f"Write {places[0]}:."
     guess = nearest(key, known)
     if guess:
         return f"Write {guess}:, or x-{key}: for a note of your own." if not path else f"Write {guess}:."
@@ -151,6 +162,16 @@ def _known_key(path: Path, key: str, known: list[str]) -> str:
     )
 
 
+@cache
+def _keys_of_sections() -> Mapping[str, frozenset[str]]:
+    """The keys of each mapping at the top of a study file, without those of later versions."""
+    sections = study_schema()["properties"]
+    return {
+        name: frozenset(key for key, node in sections[name]["properties"].items() if "not" not in node)
+        for name in ("objective", "metrics", "sampler", "budget", "resources", "limits")
+    }
+
+
 def _bad_name(path: Path, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
     name = str(error.instance)
     here = (*path, name)
@@ -159,6 +180,8 @@ def _bad_name(path: Path, error: jsonschema.ValidationError) -> Iterator[tuple[P
         yield _fault(here, f"{shown(name)} is not a name for a parameter.", cure)
     elif path == ("metrics", "define"):
         yield _fault(here, f"{shown(name)} is not a name for a metric.", "Use a name without blanks and =.")
+    elif path == ("resources",) and re.fullmatch(VARIABLE, name):
+        yield _fault(here, f"{name} is a name that Snakemake or its rules use themselves.", "Remove it.")
     else:
         what = {"env": "a variable", "templates": "a template", "resources": "a resource"}.get(dotted(path), "a key")
         cure = "Names are letters, digits and _, not starting with a digit."
@@ -274,8 +297,8 @@ def _pattern_problem(path: Path, value: Any) -> tuple[str, str]:
 
 
 def _format_problem(value: Any, form: str, error: jsonschema.ValidationError) -> tuple[str, str]:
-    if form in ("duration", "size"):
-        return f"{shown(value)} is not a {'time' if form == 'duration' else 'size'}.", str(error.cause)
+    if form in ("duration", "duration-or-minutes", "size"):
+        return f"{shown(value)} is not a {'size' if form == 'size' else 'time'}.", str(error.cause)
     reason = f"{error.cause}".rstrip(".")
     cure = "Patterns are Python's; in YAML put them in single quotes, where a backslash is only a backslash."
     return f"{shown(value)} is not a regular expression: {reason}.", cure

@@ -73,6 +73,7 @@ class _Checker:
         self.template_names = template_names
         self.faults: list[Fault] = []
         self.used: set[str] = set()
+        self.names_params_file = False
         self.parameters = {} if space is None else {parameter.name: parameter for parameter in space.parameters}
 
     # ---- texts -----------------------------------------------------------------------------------
@@ -159,6 +160,7 @@ class _Checker:
 
     def _mentions(self, source: str) -> None:
         """Parameters that the command reads from their variables, in double quotes for example."""
+        self.names_params_file |= "HPO_PARAMS_FILE" in source
         for variable in re.findall(r"\$\{?(HPO_PARAM_[A-Z0-9_]+)", source):
             names = [name for name in self.known if variable_of(name) == variable]
             self.used.update(names)
@@ -253,6 +255,7 @@ class _Checker:
         self.faults.append(Fault(key, problem, "Name programs by letters, digits and any of _ . / + - there."))
 
     def _fact(self, key: str, item: Fact) -> None:
+        self.names_params_file |= item.name == "params_file"
         kind, _, name = item.name.partition(".")
         if kind != "file" or name in self.template_names:
             return
@@ -304,6 +307,8 @@ class _Checker:
                 needed.update(condition.parent for condition in parameter.when)
         for name in self.known:
             if name not in needed:
-                cure = f"Put ${{hpo.{name}}} into command:, env: or a template, or write `pass: [env]` "
-                cure += f"if the program reads {variable_of(name)}."
+                reads = "`pass: [env]` if the program reads " + variable_of(name)
+                if self.names_params_file:
+                    reads = "`pass: [file]` if the program reads it from the file of parameters"
+                cure = f"Put ${{hpo.{name}}} into command:, env: or a template, or write {reads}."
                 self.faults.append(Fault(f"space.{name}", "nothing uses this parameter.", cure))

@@ -276,12 +276,18 @@ def test_what_is_no_time_is_refused(text: str | float) -> None:
         seconds_of(text)
 
 
-@pytest.mark.parametrize(("text", "size"), [("8GB", 8e9), ("300MB", 3e8), ("1 GiB", 2**30), ("2G", 2e9), (512, 512)])
-def test_a_size_is_read(text: str | float, size: float) -> None:
+@pytest.mark.parametrize("text", [48, "48", 0.5])
+def test_a_time_without_a_unit_is_refused_where_nobody_can_know_it(text: str | float) -> None:
+    with pytest.raises(ValueError, match=rf"Write {text}s, {text}m or {text}h."):
+        seconds_of(text, None)
+
+
+@pytest.mark.parametrize(("text", "size"), [("8GB", 8e9), ("300MB", 3e8), ("1 GiB", 2**30), ("2G", 2e9), ("512B", 512)])
+def test_a_size_is_read(text: str, size: float) -> None:
     assert bytes_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "8XB", "-1GB", "0", "8gb", "9" * 400 + "GB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "GB", "8XB", "-1GB", "0", "8gb", "9" * 400 + "GB", "512", 512])
+def test_what_is_no_size_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="with its unit"):
         bytes_of(text)
