@@ -74,8 +74,15 @@ def state_counts(state: StudyState) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None) -> list[str]:
-    """Why a study failed: the rule that ended it, failures by reason, and the end of one failed trial's log."""
+def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None, page: str = "") -> list[str]:
+    """Why a study failed: the rule that ended it, failures by reason, and the end of one failed trial's log.
+
+    Args:
+        folder: The study's folder.
+        state: Its trials.
+        ending: Why it ended, None where it has not.
+        page: Its report, where one was written.
+    """
     failures = state.failures
     if ending is not None and not ending.success:
         why = ending.sentence
@@ -87,7 +94,8 @@ def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None)
     if failures:
         lines.append("  failed by reason: " + ", ".join(f"{reason} {count}" for reason, count in failures.items()))
         lines += _example(folder, state, next(iter(failures)))
-        lines.append(f"all failures, with the ends of their logs: hpo report {shlex.quote(folder.root)}")
+        report = page or f"hpo report {shlex.quote(folder.root)}"
+        lines.append(f"all failures, with the ends of their logs: {report}")
     elif ending is not None and ending.reason == "lost":
         lines.append(
             "  Jobs were killed or their nodes failed. Look at Snakemake's log, and at what Slurm says (sacct)."

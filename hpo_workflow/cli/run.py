@@ -34,7 +34,7 @@ from hpo_workflow.cli.snakemake_process import (
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.study_argument import ending_of, load_plan
 from hpo_workflow.cli.terminal import plural, say, show
-from hpo_workflow.errors import UsageError
+from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.processes import is_alive, this_process
@@ -501,7 +501,7 @@ class Run:
             return INTERRUPTED
         if (ending is not None and (not ending.success or best is None)) or code == 0:
             show(*result)
-            say(*failure_lines(self.folder, state, ending))
+            say(*failure_lines(self.folder, state, ending, self._page_of_failure()))
             say(self._cure())
             return 1
         if code < 0:
@@ -520,6 +520,20 @@ class Run:
         say(f"Snakemake failed (exit code {code}); {self._done()}. From its log, {self._log}:")
         say(*(f"  | {line}" for line in excerpt(said)))
         return 2 if code == 2 else 1
+
+    def _page_of_failure(self) -> str:
+        """Write the report of a study that failed; its path, or empty where it cannot be written.
+
+        Here and not in the rule `study`: that one has failed, and Snakemake removes the outputs of a failed job.
+        """
+        from hpo_workflow.cli.study_report import write_report
+
+        page = self.folder.paths.report
+        try:
+            write_report(self.folder, page, self.plan.to_json())
+        except (HPOWorkflowError, OSError):
+            return ""  # a full disk for example: why the study failed is said all the same
+        return page
 
     def _cure(self) -> str:
         study = self._typed

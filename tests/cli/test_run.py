@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpo_workflow.cli import run as run_module
+from hpo_workflow.cli import study_report
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.run import place
 from hpo_workflow.cli.snakemake_process import (
@@ -383,6 +385,27 @@ def test_a_failed_study_shows_the_end_of_a_log_and_the_cure(hpo: Hpo, snakemake:
     assert "study s failed: the first 5 trials all failed; the commonest reason is exit_code (5)." in answer.err
     assert "  | boom" in answer.err
     assert answer.err.splitlines()[-1].startswith("When the cause is mended, `hpo run study.yaml --retry-failed`")
+
+
+def test_a_failed_study_has_a_report_also_where_nothing_else_could_be_written(
+    hpo: Hpo, snakemake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, plan = emit(write_study(budget={"trials": 8, "parallel": 5}))
+    end(folder, plan, dict.fromkeys(range(5), "exit_code"), log=("boom",))
+    (snakemake / "play.py").write_text("print('Error in rule study:'); sys.exit(1)\n")
+    answer = hpo("run", "study.yaml")
+    page = Path("results/s/report.html")
+    assert f"all failures, with the ends of their logs: {page}\n" in answer.err
+    assert "the first 5 trials all failed" in page.read_text() and "boom" in page.read_text()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(study_report, "write_report", full)
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 1
+    assert "all failures, with the ends of their logs: hpo report results/s\n" in answer.err
+    assert answer.err.splitlines()[-1].startswith("When the cause is mended")
 
 
 def test_trials_that_end_meanwhile_are_told_line_by_line(hpo: Hpo, snakemake: Path) -> None:
