@@ -71,10 +71,7 @@ def test_choices_that_optuna_takes_for_one_are_refused():
 
 def test_a_trial_is_asked_for_what_is_active_and_answers_in_the_values_of_the_space():
     space = SearchSpace.from_mapping(MIXED)
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    optuna.logging.set_verbosity(before)
     seen = set()
     for _ in range(20):
         trial = study.ask()

@@ -33,14 +33,6 @@ TREE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
 class Listener:
     """Stands for a sampler of ours: remembers what it is told, and draws at random."""
 

@@ -19,16 +19,6 @@ RUNS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def quiet():
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(before)
-
-
 def fill(storage: object, name: str = "digits", direction: str = "minimize") -> None:
     """A study with two complete trials, one pruned, one failed, one that runs and one that waits."""
     import optuna
