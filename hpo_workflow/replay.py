@@ -185,6 +185,9 @@ def _compare(trial: Mapping[str, Any] | None, action: Action | None) -> Iterator
     proposal = action.proposal
     if trial["number"] != proposal.number:
         yield Difference(trial["number"], "number", trial["number"], proposal.number)
+    for what in ("config", "fidelity", "parent", "bracket"):
+        if trial.get(what) != getattr(proposal, what):
+            yield Difference(trial["number"], what, trial.get(what), getattr(proposal, what))
     for name in dict.fromkeys([*trial["params"], *proposal.params]):
         recorded: Any = trial["params"].get(name)
         recomputed: Any = proposal.params.get(name)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from hpo_workflow.multifidelity.rungs import Ladder
 from hpo_workflow.space import SearchSpace
 
 
@@ -86,6 +87,31 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How far trials are trained, and who decides it.
+
+    Args:
+        name: What is counted, for people: `epochs`.
+        type: `int | float`.
+        low, high: The lowest and the highest level.
+        eta: One of so many gets from a level to the next.
+        method: A name of `multifidelity.METHODS`.
+    """
+
+    name: str
+    type: str
+    low: float
+    high: float
+    eta: int = 3
+    method: str = "asha"
+
+    @property
+    def ladder(self) -> Ladder:
+        """Its levels."""
+        return Ladder.geometric(self.low, self.high, self.eta, self.type == "int")
+
+
+@dataclass(frozen=True)
 class Limits:
     """Bounds on one trial."""
 
@@ -133,6 +159,7 @@ class StudySpec:
     """Where earlier results are, as written: `study`, `csv` or `optuna`, and options."""
     pruner: Mapping[str, Any] | None = None
     """What stops running trials: `name` and all options of that pruner, defaults filled in."""
+    fidelity: Fidelity | None = None
 
     @property
     def root(self) -> str:
@@ -159,7 +186,9 @@ class StudySpec:
     def limits_digest(self) -> str:
         """Names what decides how far the study goes: an answer "done" given under other limits does not hold."""
         objective = dataclasses.asdict(self.objective)
-        wanted = [list(self.start), list(self.history)] if self.start or self.history else []
+        wanted: list[Any] = [list(self.start), list(self.history)] if self.start or self.history else []
+        if self.fidelity is not None:
+            wanted.append(dataclasses.asdict(self.fidelity))
         return digest_of(
             dataclasses.asdict(self.budget), objective, self.sampler, self.space, self.metrics_digest, *wanted
         )
@@ -183,5 +212,6 @@ class StudySpec:
             values[key] = tuple(data[key])
         for key in ("start", "history"):
             values[key] = tuple(data.get(key, ()))
+        values["fidelity"] = None if data.get("fidelity") is None else Fidelity(**data["fidelity"])
         values["inputs"] = None if data["inputs"] is None else tuple(data["inputs"])
         return cls(**values)

@@ -7,11 +7,14 @@ outcome is known; an outcome `lost` means that nothing came of its attempts, and
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_workflow.multifidelity import Step, get_method
+from hpo_workflow.multifidelity.projection import final_losses
 from hpo_workflow.objective import is_better, loss_of, reached
 from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.spec import StudySpec, digest_of
@@ -91,6 +94,9 @@ class StudyState:
         self._lost_in_a_row = 0
         self.replaced: dict[str, dict[str, Any]] = {}  # proposals that could not be used: by reason, count and example
         self._session = ""  # of the last batch
+        self._n_roots = 0  # finished trials that count in the budget
+        self._ladder = None if spec.fidelity is None else spec.fidelity.ladder
+        self.method = None if spec.fidelity is None else get_method(spec.fidelity.method, spec.fidelity.ladder)
         self._incumbent: Trial | None = None
 
     # ---- replay -----------------------------------------------------------------------------------------
@@ -113,14 +119,20 @@ class StudyState:
         number = trial["number"]
         self.next_number = max(self.next_number, number + 1)
         proposal = Proposal(
-            number, trial["config"], trial["params"], trial["fidelity"], trial["parent"], trial["replicate"]
+            number,
+            trial["config"],
+            trial["params"],
+            trial["fidelity"],
+            trial["parent"],
+            trial["replicate"],
+            trial.get("bracket"),
         )
         if record["identity"] not in self.accepted:
             self.foreign.setdefault(record["identity"], set()).add(number)
         elif number in self.set_aside:
             self.asides.append(proposal)
             self._note_start(trial)
-        elif record["limits"] != self.limits and not self.spec.search_space.fits(proposal.params):
+        elif record["limits"] != self.limits and not self._fits(proposal):
             self.misfits.add(number)
         else:
             self.emissions[number] = Emission(
@@ -130,6 +142,14 @@ class StudyState:
             self._lost.discard(number)
             if number not in self.finished:
                 self._open.add(number)
+
+    def _fits(self, proposal: Proposal) -> bool:
+        """Whether a trial of an earlier space and ladder is one of the present ones."""
+        if self._ladder is None or proposal.fidelity is None:
+            on_ladder = self._ladder is None and proposal.fidelity is None
+        else:
+            on_ladder = self._ladder.level_of(proposal.fidelity) is not None
+        return on_ladder and self.spec.search_space.fits(proposal.params)
 
     def _note_start(self, trial: Mapping[str, Any]) -> None:
         if trial.get("given") is not None:
@@ -168,6 +188,7 @@ class StudyState:
         )
         self.finished[number] = trial
         self._n_in[trial.state] += 1
+        self._n_roots += trial.counts
         if trial.state is TrialState.COMPLETE and trial.value is not None:
             best = self._incumbent
             direction = self.spec.objective.direction
@@ -199,18 +220,22 @@ class StudyState:
         return [self.emissions[n] for n in sorted(self._open) if self._waits(n)]
 
     @property
-    def to_retry(self) -> list[Params]:
-        """Configurations that were set aside to be run anew and have not been emitted since."""
+    def to_retry(self) -> list[Proposal]:
+        """Trials that were set aside to be run anew, and whose like has not been emitted since."""
         if not self.asides:
             return []
-        space = self.spec.search_space
-        known = {space.key(emission.proposal.params) for emission in self.emissions.values()}
+        known = {self._like(emission.proposal) for emission in self.emissions.values()}
         waiting = []
         for proposal in self.asides:
-            if space.fits(proposal.params) and space.key(proposal.params) not in known:
-                known.add(space.key(proposal.params))
-                waiting.append(proposal.params)
+            gone = proposal.parent is not None and proposal.parent not in self.emissions  # its own parent is run anew
+            if self._fits(proposal) and not gone and self._like(proposal) not in known:
+                known.add(self._like(proposal))
+                waiting.append(proposal)
         return waiting
+
+    def _like(self, proposal: Proposal) -> tuple[str, float | None, int | None]:
+        """What two trials have in common that run the same."""
+        return self.spec.search_space.key(proposal.params), proposal.fidelity, proposal.parent
 
     @property
     def to_start(self) -> list[Params]:
@@ -231,8 +256,11 @@ class StudyState:
 
     @property
     def n_counted(self) -> int:
-        """Configurations that cost budget: complete, pruned, or failed by their own fault."""
-        return self.n_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+        """Configurations that cost budget: complete, pruned, or failed by their own fault.
+
+        A trial that goes on from another one costs none.
+        """
+        return self._n_roots
 
     @property
     def n_cached(self) -> int:
@@ -284,10 +312,59 @@ class StudyState:
         return digest_of(list(self.losses().items()), self.pending, *earlier)
 
     def history(self) -> History:
-        """What a sampler is told: earlier results, losses, failures as failures, everything else as pending."""
+        """What a sampler is told: earlier results, losses, failures as failures, everything else as pending.
+
+        With `fidelity:` it is one loss for each configuration, as if all had been trained as far as the farthest.
+        """
+        if self._ladder is not None:
+            return self._history_of_configurations(self._ladder.top)
         observations = (Observation(dict(self.finished[n].params), loss) for n, loss in self.losses().items())
         pending = (dict(self.emissions[number].proposal.params) for number in self.pending)
         return History((*self.earlier, *observations), tuple(pending))
+
+    def _history_of_configurations(self, top: int) -> History:
+        steps = self.steps()
+        params = {step.config: dict(step.params) for step in steps if step.state is not TrialState.CANCELLED}
+        losses = final_losses(steps, top)
+        observations = (Observation(params[config], losses[config]) for config in sorted(losses) if config in params)
+        pending = (params[config] for config in sorted(params) if config not in losses)
+        return History((*self.earlier, *observations), tuple(pending))
+
+    # ---- fidelity ---------------------------------------------------------------------------------------
+    def steps(self) -> list[Step]:
+        """All trials that count, as a multi-fidelity method sees them, ascending by number."""
+        return [self.step_of(self.emissions[number].proposal) for number in sorted(self.emissions)]
+
+    def step_of(self, proposal: Proposal) -> Step:
+        """One trial, as a multi-fidelity method sees it."""
+        assert self._ladder is not None
+        assert proposal.fidelity is not None
+        level = self._ladder.level_of(proposal.fidelity)
+        assert level is not None  # others are misfits
+        trial = self.finished.get(proposal.number)
+        state, loss = TrialState.PROPOSED if trial is None else trial.state, None
+        if trial is not None and trial.state is TrialState.COMPLETE and trial.value is not None:
+            loss = loss_of(trial.value, self.spec.objective.direction)
+            if not math.isfinite(loss):
+                state, loss = TrialState.FAILED, None
+        return Step(
+            proposal.number, proposal.config, proposal.params, level, state, proposal.parent, proposal.bracket, loss
+        )
+
+    def n_new(self) -> int:
+        """How many configurations may still be begun."""
+        if self._is_exhausted():
+            return 0
+        if self.spec.budget.trials is None:
+            return 10**9
+        n_open = sum(self.emissions[number].proposal.is_root for number in self._open)
+        return max(0, self.spec.budget.trials - self.n_counted - n_open)
+
+    def _goes_on(self) -> bool:
+        """Whether trials that have begun will be trained further, although no new ones are begun."""
+        if self.method is None:
+            return False
+        return bool(self._open) or self.method.may_act(self.steps(), 0)
 
     # ---- whether it goes on -----------------------------------------------------------------------------
     def ending(self, elapsed_s: float = 0.0) -> Ending | None:
@@ -339,7 +416,7 @@ class StudyState:
 
     def _ended_by_budget(self) -> Ending | None:
         trials = self.spec.budget.trials
-        if trials is None or self.n_counted < trials:
+        if trials is None or self.n_counted < trials or self._goes_on():
             return None
         more = f"{self.n_counted} trials done, and budget.trials is {trials}"
         return Ending("budget", True, more if self.n_counted > trials else f"{trials} of {trials} trials done")
@@ -351,15 +428,20 @@ class StudyState:
         return Ending("wall", True, f"the study has run for budget.wall ({wall_s:g} s)")
 
     def _ended_by_exhaustion(self) -> Ending | None:
-        last = self.last_batch
-        if last is None or last["answer"] != "done" or last["limits"] != self.limits:
-            return None
-        if self.to_emit_again or self.to_retry:
+        if not self._is_exhausted() or self.to_emit_again or self.to_retry or self._goes_on():
             return None
         return Ending("exhausted", True, "every configuration of the space has been proposed")
 
+    def _is_exhausted(self) -> bool:
+        """Whether the sampler has said that nothing unproposed is left."""
+        last = self.last_batch
+        return last is not None and last["answer"] == "done" and bool(last["limits"] == self.limits)
+
     def slots(self) -> tuple[list[Emission], int]:
-        """What the next batch may hold: trials to emit again, and how many new ones."""
+        """What the next batch may hold: trials to emit again, and how many new ones.
+
+        With `fidelity:` new ones are also those that go on from others, so the budget does not bound them.
+        """
         live = len(self.live)
         if self.spec.refill == "rounds" and live:
             return [], 0
@@ -369,7 +451,7 @@ class StudyState:
             return waiting[:free], 0  # the round is not over
         again = waiting[:free]
         fresh = free - len(again)
-        if self.spec.budget.trials is not None:
+        if self.method is None and self.spec.budget.trials is not None:
             fresh = min(fresh, self.spec.budget.trials - self.n_counted - live - len(waiting))
         return again, max(0, fresh)
 
@@ -384,6 +466,8 @@ class StudyState:
             return False
         if self.to_retry:
             return True
+        if self.method is not None:
+            return self.method.may_act(self.steps(), self.n_new())
         last = self.last_batch
         if last is None or last["limits"] != self.limits:
             return True

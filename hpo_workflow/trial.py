@@ -86,6 +86,11 @@ class Trial:
     cached: bool = False
 
     @property
+    def counts(self) -> bool:
+        """Whether it costs budget, once it has ended: trials that go on from others do not, nor cancelled ones."""
+        return self.proposal.is_root and self.state is not TrialState.CANCELLED
+
+    @property
     def number(self) -> int:
         return self.proposal.number
 

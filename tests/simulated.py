@@ -79,7 +79,7 @@ class Simulated:
             "digest": trial["digest"],
             "identity": self.identity,
             "params": trial["params"],
-            "fidelity": None,
+            "fidelity": trial["fidelity"],
             "attempts": [],
             "cached": None,
             "end": {"kind": kind, "reason": reason, "detail": ""},

@@ -267,7 +267,7 @@ def test_trials_set_aside_run_anew_also_where_nothing_else_is_left(answer: str) 
     study = spec()
     first = batch(0, {0: x(0.1), 1: x(0.2)}, study, answer=answer)
     state = state_of(study, first, outcome(0, 0), outcome(1, 0, state="failed"), set_aside=[1])
-    assert state.to_retry == [x(0.2)]
+    assert [proposal.params for proposal in state.to_retry] == [x(0.2)]
     assert state.ending() is None and state.wants_batch()
     state.add_batch(batch(1, {2: x(0.2)}, study, answer=answer, new=[0, 1]))
     assert state.to_retry == [] and state.live

@@ -168,7 +168,10 @@ def first_trials(plan: Plan, earlier: Sequence[Observation] = ()) -> list[dict[s
         rendered = render_trial(spec, action.proposal.params)
         params = json.loads(rendered.params_text)
         proposal = action.proposal
-        facts = {"number": proposal.number, "config": proposal.config, "seed": spec.seed, "attempt": 1}
+        facts: dict[str, object] = {"number": proposal.number, "config": proposal.config}
+        facts |= {"seed": spec.seed, "attempt": 1}
+        if proposal.fidelity is not None:
+            facts |= {"fidelity": proposal.fidelity, "resume_from": ""}
         trials.append({"number": proposal.number, "params": params, "command": describe(rendered, facts)})
     return trials
 

@@ -8,6 +8,7 @@ import shlex
 from typing import Any
 
 from hpo_workflow.cli.terminal import number, params_text, plural, printable
+from hpo_workflow.runner.command import resume_from
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import Ending, StudyState
@@ -34,6 +35,9 @@ def trial_facts(trial: dict[str, Any], rendered: RenderedTrial, root: str) -> di
         "params_file": paths.params_file(number),
         "port": USUAL_PORT,
     }
+    if trial["fidelity"] is not None:
+        facts["fidelity"] = trial["fidelity"]
+        facts["resume_from"] = resume_from(paths, trial["parent"])
     facts.update({f"file.{name}": os.path.join(place, file["to"]) for name, file in rendered.files.items()})
     return facts
 

@@ -120,7 +120,7 @@ def _record(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sampler": {**spec.sampler, **versions()},
         **({"replaced": _replaced(answer)} if answer.replaced else {}),
-        "trials": [_trial(spec, plan["identity"], action) for action in answer.actions],
+        "trials": [_trial(spec, plan["identity"], action, state) for action in answer.actions],
     }
 
 
@@ -132,10 +132,12 @@ def _replaced(answer: Answer) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
+def _trial(spec: StudySpec, identity: str, action: Action, state: StudyState) -> dict[str, Any]:
     proposal = action.proposal
     rendered = render_trial(spec, proposal.params)
     given = {} if action.given is None else {"given": dict(action.given)}
+    bracket = {} if proposal.bracket is None else {"bracket": proposal.bracket}
+    parent = None if proposal.parent is None else state.emissions[proposal.parent].digest
     return {
         "number": proposal.number,
         "config": proposal.config,
@@ -144,8 +146,9 @@ def _trial(spec: StudySpec, identity: str, action: Action) -> dict[str, Any]:
         "parent": proposal.parent,
         "replicate": proposal.replicate,
         "seed": spec.seed + proposal.replicate,
-        "digest": rendered.digest(identity),
+        "digest": rendered.digest(identity, proposal.fidelity, parent),
         "origin": action.origin,
+        **bracket,
         **given,
         "rendered": rendered.to_json(),
     }

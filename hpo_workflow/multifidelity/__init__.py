@@ -1,4 +1,13 @@
 """Multi-fidelity methods: which trial is trained further, and when a new one begins.
 
-`actions` has the words that all share, `rungs` the ladder of fidelities. A method is one file.
+`actions` has the words that all share, `rungs` the ladder of fidelities. A method is one file; samplers know nothing of
+rungs, and methods nothing of samplers.
 """
+
+from __future__ import annotations
+
+from hpo_workflow.multifidelity.actions import Continue, Decision, Method, Start, Step
+from hpo_workflow.multifidelity.methods import METHODS, get_method
+from hpo_workflow.multifidelity.rungs import Ladder
+
+__all__ = ["METHODS", "Continue", "Decision", "Ladder", "Method", "Start", "Step", "get_method"]

@@ -102,3 +102,7 @@ class Method(Protocol):
             n_new: How many configurations may still be started from nothing.
         """
         ...
+
+    def may_act(self, steps: Sequence[Step], n_new: int) -> bool:
+        """Whether `decide` would find something to do with a free slot. Cheap: it is asked whenever a trial ends."""
+        ...

@@ -9,10 +9,14 @@ import os
 import re
 import zlib
 
+from hpo_workflow.store import atomic
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Callable, Union
+
+    from hpo_workflow.store.paths import StudyPaths
 
     Piece = Union[str, Mapping[str, Any]]
     Rendered = Sequence[Piece]
@@ -68,6 +72,18 @@ def arguments(spec: Mapping[str, Any], rendered: Sequence[Any], facts: Facts) ->
         return [*shell, before + resolve(rendered, facts)]
     words = [resolve(word, facts) for word in rendered]
     return [*shell, f'{before}exec "$@"', "hpo", *words] if before else words
+
+
+def resume_from(paths: StudyPaths, parent: int | None) -> str:
+    """`${trial.resume_from}`: the directory of the trial that one goes on from, else empty.
+
+    A result that came from a cache came without the files of its program; who goes on from there begins at nothing.
+    """
+    if parent is None:
+        return ""
+    result = atomic.read_json(paths.result_record(parent))
+    cached = isinstance(result, dict) and result.get("cached")
+    return "" if cached else os.path.abspath(paths.trial_dir(parent))
 
 
 def choose_port(root: str, number: int) -> int:

@@ -16,7 +16,7 @@ from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.metrics.numbers import printable
 from hpo_workflow.metrics.reader import MetricReader
 from hpo_workflow.runner import claim as claims
-from hpo_workflow.runner.command import Facts, arguments, choose_port, resolve
+from hpo_workflow.runner.command import Facts, arguments, choose_port, resolve, resume_from
 from hpo_workflow.runner.environment import missing_names, trial_environment
 from hpo_workflow.runner.process import (
     STORAGE_ERRORS,
@@ -300,12 +300,12 @@ class Runner:
             "seed": self._trial["seed"],
             "attempt": claim.attempt,
             "params_file": params_file,
-            "fidelity": self._trial.get("fidelity"),
-            "resume_from": None,
         }
-        parent = self._trial.get("parent")
-        if parent is not None:
-            known["resume_from"] = os.path.abspath(self._paths.trial_dir(parent))
+        further = {}
+        if self._trial.get("fidelity") is not None:
+            known["fidelity"] = self._trial["fidelity"]
+            known["resume_from"] = resume_from(self._paths, self._trial.get("parent"))
+            further = {"HPO_FIDELITY": str(known["fidelity"]), "HPO_RESUME_FROM": known["resume_from"]}
         files = rendered.get("files") or {}
         for name, file in files.items():
             known[f"file.{name}"] = os.path.join(self._directory, file["to"])
@@ -329,6 +329,7 @@ class Runner:
                 "HPO_ATTEMPT": str(claim.attempt),
                 "HPO_PARAMS_FILE": params_file,
                 "HPO_METRICS_FILE": metrics_file,
+                **further,
             },
             devices,
         )

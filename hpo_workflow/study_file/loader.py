@@ -22,7 +22,17 @@ from hpo_workflow.samplers import check_settings
 from hpo_workflow.samplers.registry import LATER
 from hpo_workflow.space import SearchSpace, read_space
 from hpo_workflow.space.start import read_start
-from hpo_workflow.spec import Budget, Define, Limits, MetricSettings, Objective, StudySpec, Template, digest_of
+from hpo_workflow.spec import (
+    Budget,
+    Define,
+    Fidelity,
+    Limits,
+    MetricSettings,
+    Objective,
+    StudySpec,
+    Template,
+    digest_of,
+)
 from hpo_workflow.study_file import identity, yaml_reader
 from hpo_workflow.study_file.schema import default_of, study_schema
 from hpo_workflow.study_file.sentences import fault_of, shown
@@ -35,6 +45,8 @@ from hpo_workflow.template.rendering import read_command
 LARGEST_TEMPLATE = 1_000_000
 LONGEST_REGEX = 500
 DEFAULT_PARALLEL = 8
+LARGEST_FIDELITY = 1e12
+"""More than anybody trains, and few enough for exact arithmetic."""
 
 WITHOUT_PRIOR = ("grid", "optuna")
 """Samplers that do not use `prior:`."""
@@ -253,6 +265,7 @@ class _Loader:
         templates, template_names = self.read_templates()
         self.check_space()
         setup = self.value("setup") if self.is_good("setup") else ""
+        fidelity = self.read_fidelity()
         if self.is_good("pass") and command is not None:
             space = self.given.get("space")
             names = tuple(space) if isinstance(space, dict) else ()
@@ -267,6 +280,7 @@ class _Loader:
                     passed=self.value("pass"),
                     setup=setup,
                     template_names=template_names,
+                    fidelity=self.fidelity_name(),
                 ):
                     self.add(fault)
         start = self.read_start()
@@ -321,7 +335,9 @@ class _Loader:
             start=start,
             history=history,
             pruner=pruner,
+            fidelity=fidelity,
         )
+        self.warnings += fidelity_warnings(spec)
         content = identity.identity_of(spec, files)
         return LoadedStudy(spec, self.warnings, content, digest_of(content), files, self.file)
 
@@ -585,6 +601,53 @@ class _Loader:
                 self.fault((*path, kinds[0]), "contains a NUL character.", "Remove it.")
         return tuple(given)
 
+    def fidelity_name(self) -> str | None:
+        """The name of `fidelity:` as far as it is known; None where the file has no such key."""
+        given = self.get("fidelity")
+        if given is None:
+            return None
+        name = given.get("name") if isinstance(given, dict) else None
+        return name if isinstance(name, str) else "epochs"
+
+    def read_fidelity(self) -> Fidelity | None:
+        """`fidelity:`, whose ends must be such that there is a ladder between them."""
+        given = self.get("fidelity")
+        if not isinstance(given, dict) or not self.is_good("fidelity"):
+            return None
+        space = self.get("space")
+        if isinstance(space, dict) and given["name"] in space:
+            problem = f"{given['name']} is a parameter of space:, too."
+            cure = f"Remove it there, and write ${{trial.fidelity}} instead of ${{hpo.{given['name']}}}."
+            self.fault(("fidelity", "name"), problem, cure)
+        metric = self.get("objective", "metric")
+        if metric in ("trial.seconds", "trial.max_rss_mb"):
+            problem = f"the objective is {metric}, which is smallest where trials are trained least."
+            self.fault(("fidelity",), problem, "Remove fidelity:, or choose a metric that the program prints.")
+        whole = self.value("fidelity", "type") == "int"
+        low, high = self.value("fidelity", "low"), given["high"]
+        for key, value in (("low", low), ("high", high)):
+            if key in given and whole and value != int(value):
+                self.fault(
+                    ("fidelity", key), f"{shown(value)} is not a whole number.", "Round it, or write `type: float`."
+                )
+            elif value > LARGEST_FIDELITY:
+                self.fault(("fidelity", key), f"{shown(value)} is too large.", f"Give at most {LARGEST_FIDELITY:g}.")
+        if not self.is_good("fidelity"):
+            return None
+        if high < low or (high == low and "low" in given):
+            place = "low" if "low" in given else "high"
+            cure = f"Give a high above {shown(low)}." if high <= low else ""
+            self.fault(("fidelity", place), f"high is {shown(high)} and low {shown(low)}.", cure)
+            return None
+        return Fidelity(
+            name=given["name"],
+            type=self.value("fidelity", "type"),
+            low=int(low) if whole else float(low),
+            high=int(high) if whole else float(high),
+            eta=int(self.value("fidelity", "eta")),
+            method=self.value("fidelity", "method"),
+        )
+
     def read_sampler(self) -> dict[str, Any]:
         given = self.given.get("sampler", default_of("sampler"))
         settings = {"name": given} if isinstance(given, str) else given
@@ -722,6 +785,25 @@ class _Loader:
         for fault in faults:
             self.add(fault)
         return digests
+
+
+def fidelity_warnings(spec: StudySpec) -> list[str]:
+    """What a budget too small for its ladder means."""
+    fidelity, trials = spec.fidelity, spec.budget.trials
+    if fidelity is None or trials is None:
+        return []
+    ladder = fidelity.ladder
+    needed = ladder.eta**ladder.top
+    if trials >= needed:
+        return []
+    reached = max(level for level in range(ladder.top + 1) if trials >= ladder.eta**level)
+    if fidelity.method == "hyperband" and reached < ladder.top:
+        return []
+    end, top = (f"{fidelity.name} {ladder.levels[level]:g}" for level in (reached, ladder.top))
+    why = f"one in {ladder.eta} gets from a level to the next, so that {end} is as far as it goes"
+    return [
+        f"budget.trials: {trials} are too few to train one to {top}: {why}. Give {needed}, or a larger fidelity.low."
+    ]
 
 
 def _is_regex(value: object) -> bool:

@@ -39,7 +39,10 @@ _GROUPS = (
     ),
     ("What varies", ("space",)),
     ("What is optimised", ("objective", "metrics")),
-    ("How the search goes", ("sampler", "start", "history", "pruner", "refill", "budget", "resources", "limits")),
+    (
+        "How the search goes",
+        ("sampler", "start", "history", "fidelity", "pruner", "refill", "budget", "resources", "limits"),
+    ),
 )
 
 EXAMPLE = """\
@@ -99,6 +102,8 @@ They may stand in `command`, `env` and the files of `templates`.
 | `${trial.params_file}` | a JSON file of the parameters |
 | `${trial.file.NAME}` | the file that template NAME became |
 | `${trial.port}` | a free port |
+| `${trial.fidelity}` | with `fidelity:`, what the trial is trained up to |
+| `${trial.resume_from}` | with `fidelity:`, the directory of the trial that it goes on from; empty the first time |
 | `${study.name}` | the study |
 | `$${hpo.x}` | the text `${hpo.x}` itself |
 
@@ -135,6 +140,7 @@ command:
 | `HPO_SEED` | the seed of the trial |
 | `HPO_PARAM_<NAME>` | a parameter that has a value, its name in upper case, with `_` for `.` |
 | `HPO_PARAMS_FILE` | a JSON file of all of them |
+| `HPO_FIDELITY`, `HPO_RESUME_FROM` | with `fidelity:`, the same as `${trial.fidelity}` and `${trial.resume_from}` |
 | `HPO_METRICS_FILE` | a file for metrics as JSON lines, for programs that rather write than print |
 | `PYTHONUNBUFFERED` | 1, so that Python prints at once |
 | `OMP_NUM_THREADS` | the threads of `resources`, unless set |

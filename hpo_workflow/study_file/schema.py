@@ -14,6 +14,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_workflow.multifidelity.methods import METHODS
 from hpo_workflow.pruners.registry import PRUNERS
 from hpo_workflow.samplers.registry import SAMPLERS
 from hpo_workflow.space.parameters import STRENGTHS
@@ -518,7 +519,55 @@ SCHEMA: dict[str, Any] = {
             "description": "Results of earlier searches, which the sampler knows from the beginning. They are mapped "
             "by name, read once when the study first runs, do not count in the budget and are not run again.",
         },
-        "fidelity": _later("The size of a trial (epochs, data)."),
+        "fidelity": {
+            "type": "object",
+            "required": ["name", "high"],
+            "additionalProperties": False,
+            "patternProperties": {"^x-": {"description": "Ignored."}},
+            "examples": [{"name": "epochs", "type": "int", "low": 1, "high": 27, "method": "asha"}],
+            "description": "How far a trial is trained: many configurations a little, few of them to the end. "
+            "`${trial.fidelity}` is what the program trains up to, `${trial.resume_from}` the directory of the trial "
+            "that it goes on from, empty the first time.",
+            "properties": {
+                "name": {
+                    "type": "string",
+                    "pattern": f"^{NAME}$",
+                    "examples": ["epochs"],
+                    "description": "What is counted, for people: `epochs`, `rounds`, `data`.",
+                },
+                "type": {
+                    "enum": ["int", "float"],
+                    "default": "int",
+                    "description": "Whole numbers (epochs), or not (a part of the data).",
+                },
+                "low": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "default": 1,
+                    "description": "The lowest level: where losses begin to say something.",
+                },
+                "high": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "examples": [27],
+                    "description": "The highest level: a whole training.",
+                },
+                "eta": {
+                    "type": "integer",
+                    "minimum": 2,
+                    "maximum": 100,
+                    "default": 3,
+                    "description": "One of so many gets from a level to the next, which is about so many times as far.",
+                },
+                "method": {
+                    "enum": list(METHODS),
+                    "default": "asha",
+                    "description": "Who decides what is trained further: "
+                    + "; ".join(f"`{name}`: {entry.description}" for name, entry in METHODS.items())
+                    + ".",
+                },
+            },
+        },
         "pruner": {
             "type": ["string", "object"],
             "required": ["name"],

@@ -9,8 +9,8 @@ from hpo_workflow.errors import Fault
 from hpo_workflow.space import Categorical, Float, Int, SearchSpace
 from hpo_workflow.spec import Template
 from hpo_workflow.template.file_formats import possible_faults, surroundings
-from hpo_workflow.template.placeholders import Fact, Hpo, Text, nearest
-from hpo_workflow.template.rendering import LONGEST_COMMAND, read, read_command
+from hpo_workflow.template.placeholders import FIDELITY_FACTS, Fact, Hpo, Text, nearest
+from hpo_workflow.template.rendering import FACT_VARIABLES, LONGEST_COMMAND, read, read_command
 from hpo_workflow.template.shell_words import Word, variable_of
 from hpo_workflow.template.values import formatted, problem_of, text_of
 from hpo_workflow.trial import Value
@@ -33,6 +33,7 @@ def check_template(
     passed: Sequence[str] = (),
     setup: str = "",
     template_names: Sequence[str] | None = None,
+    fidelity: str | None = None,
 ) -> list[Fault]:
     """All that is wrong with the placeholders of a study.
 
@@ -45,9 +46,11 @@ def check_template(
         passed: The file's `pass:`.
         setup: The file's `setup:`, in which no placeholder may stand.
         template_names: Names of all templates, also of those that could not be read.
+        fidelity: The name of the file's `fidelity:`, None where it has none.
     """
     known = tuple(space.names()) if space is not None else tuple(names)
     checker = _Checker(space, known, tuple(templates if template_names is None else template_names))
+    checker.fidelity = fidelity
     if isinstance(command, str):
         checker.command(command)
     else:
@@ -63,6 +66,8 @@ def check_template(
     checker.variables()
     if not passed:
         checker.unused()
+    if fidelity is not None and "env" not in passed:
+        checker.fidelity_is_used(setup)
     return list(dict.fromkeys(checker.faults))
 
 
@@ -74,6 +79,8 @@ class _Checker:
         self.faults: list[Fault] = []
         self.used: set[str] = set()
         self.names_params_file = False
+        self.fidelity: str | None = None
+        self.facts: set[str] = set()
         self.parameters = {} if space is None else {parameter.name: parameter for parameter in space.parameters}
 
     # ---- texts -----------------------------------------------------------------------------------
@@ -160,6 +167,7 @@ class _Checker:
 
     def _mentions(self, source: str) -> None:
         """Parameters that the command reads from their variables, in double quotes for example."""
+        self.facts.update(fact for name, fact in FACT_VARIABLES.items() if re.search(rf"\${{?{name}\b", source))
         self.names_params_file |= "HPO_PARAMS_FILE" in source
         for variable in re.findall(r"\$\{?(HPO_PARAM_[A-Z0-9_]+)", source):
             names = [name for name in self.known if variable_of(name) == variable]
@@ -255,6 +263,10 @@ class _Checker:
         self.faults.append(Fault(key, problem, "Name programs by letters, digits and any of _ . / + - there."))
 
     def _fact(self, key: str, item: Fact) -> None:
+        self.facts.add(item.name)
+        if item.name in FIDELITY_FACTS and self.fidelity is None:
+            cure = "Add it, for example `fidelity: {name: epochs, type: int, low: 1, high: 27}`."
+            self.faults.append(Fault(key, f"`{item.source}` needs `fidelity:`, which the file does not have.", cure))
         self.names_params_file |= item.name == "params_file"
         kind, _, name = item.name.partition(".")
         if kind != "file" or name in self.template_names:
@@ -292,6 +304,16 @@ class _Checker:
             for value, _ in self._possible(name):
                 if problem := problem_of(value):
                     self.faults.append(Fault(f"space.{name}", f"a value {problem}.", "Shorten or replace it."))
+
+    def fidelity_is_used(self, setup: str) -> None:
+        """A program that is not told how far to train would train each trial to the end."""
+        self._mentions(setup)
+        if "fidelity" not in self.facts:
+            problem = "nothing tells the program how far to train."
+            cure = f"Put ${{trial.fidelity}} into command:, for example `--{self.fidelity}=${{trial.fidelity}}`."
+            self.faults.append(
+                Fault("fidelity", problem, f"{cure} Programs that read HPO_FIDELITY need `pass: [env]`.")
+            )
 
     def unused(self) -> None:
         """A parameter that reaches no program would be tuned in vain."""

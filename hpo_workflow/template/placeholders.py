@@ -21,14 +21,14 @@ from dataclasses import dataclass
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*"
 """What a parameter may be called; dots are for hydra-style names (`model.lr`)."""
 
-FACTS = ("number", "config", "dir", "seed", "attempt", "params_file", "port")
+FACTS = ("number", "config", "dir", "seed", "attempt", "params_file", "port", "fidelity", "resume_from")
 """What `${trial.FACT}` can be, besides `file.NAME`."""
 
-NUMBER_FACTS = frozenset({"number", "config", "seed", "attempt", "port"})
-"""Facts that are whole numbers; the others are paths."""
+NUMBER_FACTS = frozenset({"number", "config", "seed", "attempt", "port", "fidelity"})
+"""Facts that are numbers; the others are paths."""
 
-LATER_FACTS = ("fidelity", "resume_from")
-"""Facts of features that this version does not have."""
+FIDELITY_FACTS = ("fidelity", "resume_from")
+"""Facts that only a study with `fidelity:` has."""
 
 _FORMAT = re.compile(r"[<>=^]?[-+ ]?#?0?[0-9]{0,3}(?:\.[0-9]{1,3})?[bdeEfFgGosxX%]?")
 _START = re.compile(r"\$?\$\{(hpo(?=[.}:?])|trial(?=\.)|study(?=\.))")
@@ -200,8 +200,6 @@ def _read_one(kind: str, whole: str, rest: str, start: int) -> Placeholder | Pro
     if kind == "trial":
         if body in FACTS or re.fullmatch(r"file\.[A-Za-z_][A-Za-z0-9_]*", body):
             return Fact(body, whole, start)
-        if body in LATER_FACTS:
-            return Problem(f"`{whole}` is not in this version.", "Remove it.")
         known = [*FACTS, "file.NAME"]
         guess = nearest(body, known)
         cure = (

@@ -36,6 +36,8 @@ FACT_VARIABLES = {
     "HPO_SEED": "seed",
     "HPO_ATTEMPT": "attempt",
     "HPO_PARAMS_FILE": "params_file",
+    "HPO_FIDELITY": "fidelity",
+    "HPO_RESUME_FROM": "resume_from",
 }
 """Variables of a trial by which a command can read a fact, and the fact."""
 
@@ -73,9 +75,16 @@ class RenderedTrial:
         """The trial that `to_json` wrote."""
         return cls(data["command"], data["env"], data["files"], data["hpo_env"], data["params_text"])
 
-    def digest(self, identity_digest: str) -> str:
-        """Names what the trial computes: equal digests, equal results."""
-        return digest_of(identity_digest, self.command, self.env, self.files, self.params_text)
+    def digest(self, identity_digest: str, fidelity: float | None = None, parent: str | None = None) -> str:
+        """Names what the trial computes: equal digests, equal results.
+
+        Args:
+            identity_digest: Of the study.
+            fidelity: Of the trial, where the study has one.
+            parent: Digest of the trial that it goes on from.
+        """
+        further = [] if fidelity is None else [fidelity, parent]
+        return digest_of(identity_digest, self.command, self.env, self.files, self.params_text, *further)
 
 
 def render_trial(spec: StudySpec, params: Params) -> RenderedTrial:

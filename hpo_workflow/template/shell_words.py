@@ -46,6 +46,8 @@ _VARIABLES = {
     "seed": "HPO_SEED",
     "attempt": "HPO_ATTEMPT",
     "params_file": "HPO_PARAMS_FILE",
+    "fidelity": "HPO_FIDELITY",
+    "resume_from": "HPO_RESUME_FROM",
 }
 
 
