@@ -84,7 +84,7 @@ def _parse(options: Any) -> str:
     # Time and process make the content new at each call, whatever the trial is.
     atomic.replace(paths.changed, f"{options.number} {time.time_ns()} {os.getpid()}\n")
     params = {} if result is None else result["params"]
-    line = progress_line(metric, params, objective, best)
+    line = progress_line(metric, params, objective, best, _rung(spec, result))
     return f"{spec['study']}: {line}"  # several studies may roll in one workflow
 
 
@@ -249,6 +249,7 @@ def progress_line(
     params: Mapping[str, Any],
     objective: Mapping[str, Any],
     best: tuple[float, int] | None,
+    rung: str = "",
 ) -> str:
     """`trial 12 complete: accuracy=0.9712 (lr=0.003, units=128) · best 0.981 by trial 4`."""
     listed = ", ".join(f"{name}={_short(value)}" for name, value in list(params.items())[:12])
@@ -263,7 +264,14 @@ def progress_line(
         middle = f"{metric['state']}{reason}: {metric['detail']}{shown}"
     end = f" · best {_short(best[0])} by trial {best[1]}" if best is not None else ""
     warning = f" · {metric['warnings'][0]}" if metric["warnings"] else ""
-    return printable(f"trial {metric['number']} {middle}{end}{warning}", 2000)
+    return printable(f"trial {metric['number']}{rung} {middle}{end}{warning}", 2000)
+
+
+def _rung(spec: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
+    """How far a trial was trained, where the study has a fidelity."""
+    if result is None or result.get("fidelity") is None or spec.get("fidelity") is None:
+        return ""
+    return f" ({spec['fidelity']['name']} {result['fidelity']:g})"
 
 
 def _short(value: Any) -> str:

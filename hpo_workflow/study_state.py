@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo_workflow.multifidelity import Step, get_method
+from hpo_workflow.multifidelity import Method, Step, get_method
 from hpo_workflow.multifidelity.projection import final_losses
 from hpo_workflow.objective import is_better, loss_of, reached
 from hpo_workflow.samplers.history import History, Observation
-from hpo_workflow.spec import StudySpec, digest_of
+from hpo_workflow.spec import Fidelity, StudySpec, digest_of
 from hpo_workflow.trial import Params, Proposal, Trial, TrialState
 
 LOST_IN_A_ROW = 20
@@ -96,7 +96,7 @@ class StudyState:
         self._session = ""  # of the last batch
         self._n_roots = 0  # finished trials that count in the budget
         self._ladder = None if spec.fidelity is None else spec.fidelity.ladder
-        self.method = None if spec.fidelity is None else get_method(spec.fidelity.method, spec.fidelity.ladder)
+        self.method = None if spec.fidelity is None else _method_of(spec.fidelity)
         self._incumbent: Trial | None = None
 
     # ---- replay -----------------------------------------------------------------------------------------
@@ -263,6 +263,22 @@ class StudyState:
         return self._n_roots
 
     @property
+    def done_text(self) -> str:
+        """How much is done, for people."""
+        trials, plural = self.spec.budget.trials, "" if self.n_counted == 1 and self.spec.budget.trials is None else "s"
+        total = "" if trials is None else f" of {trials}"
+        if self.spec.fidelity is None:
+            return f"{self.n_counted}{total} trial{plural} done"
+        n_done = self.n_in(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAILED)
+        return f"{self.n_counted}{total} configuration{plural} tried, {n_done} trial{'s' * (n_done != 1)} done"
+
+    def fidelity_text(self, proposal: Proposal) -> str:
+        """How far a trial is trained, for people: `epochs 9`; empty where the study has no fidelity."""
+        if self.spec.fidelity is None or proposal.fidelity is None:
+            return ""
+        return f"{self.spec.fidelity.name} {proposal.fidelity:g}"
+
+    @property
     def n_cached(self) -> int:
         """How many results were known already."""
         return sum(trial.cached for trial in self.finished.values())
@@ -419,7 +435,7 @@ class StudyState:
         if trials is None or self.n_counted < trials or self._goes_on():
             return None
         more = f"{self.n_counted} trials done, and budget.trials is {trials}"
-        return Ending("budget", True, more if self.n_counted > trials else f"{trials} of {trials} trials done")
+        return Ending("budget", True, more if self.n_counted > trials else self.done_text)
 
     def _ended_by_wall(self, elapsed_s: float) -> Ending | None:
         wall_s = self.spec.budget.wall_s
@@ -475,6 +491,10 @@ class StudyState:
             assert self.new or self.live, f"batch {last['batch']} waits for trials, but none is running"
             return bool(self.new)
         return bool(last["answer"] == "open")
+
+
+def _method_of(fidelity: Fidelity) -> Method:
+    return get_method(fidelity.method, fidelity.ladder, fidelity.options)
 
 
 def read_state(

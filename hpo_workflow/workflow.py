@@ -350,9 +350,7 @@ def elapsed_clock(folder: StudyFolder) -> Callable[[], float]:
 def dry_run_sentence(rolling: Rolling) -> str:
     """Where a study stands, for `snakemake -n`, whose job table never shows the whole of it."""
     state = rolling.state
-    budget = rolling.spec.budget.trials
-    total = "" if budget is None else f" of {budget}"
-    words = [f"study {rolling.spec.study}: {state.n_counted}{total} trials finished"]
+    words = [f"study {rolling.spec.study}: {state.done_text}"]
     if state.live:
         words.append(f"{len(state.live)} to run or to read")
     best = state.incumbent

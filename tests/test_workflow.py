@@ -159,19 +159,19 @@ def test_a_dry_run_says_where_the_study_stands(tmp_path: Path) -> None:
     scheduler = Scheduler(tmp_path, spec(budget=Budget(4, 2)))
     fresh = dry_run_sentence(scheduler.rolling())
     assert fresh == (
-        "study s: 0 of 4 trials finished; the next batch would hold 2; further trials appear as these end."
+        "study s: 0 of 4 trials done; the next batch would hold 2; further trials appear as these end."
     )
     rolling = scheduler.rolling()
     scheduler.ask(rolling)
     scheduler.propose(0)
     scheduler.run(1, 0, outcome(1, 0, 0.25))
     assert dry_run_sentence(scheduler.rolling()) == (
-        "study s: 1 of 4 trials finished; 1 to run or to read; best loss 0.25 (trial 1); "
+        "study s: 1 of 4 trials done; 1 to run or to read; best loss 0.25 (trial 1); "
         "the next batch would hold 1; further trials appear as these end."
     )
     scheduler.to_the_end(scheduler.rolling())
     assert dry_run_sentence(scheduler.rolling()) == (
-        "study s: 4 of 4 trials finished; best loss 0 (trial 0); ended: 4 of 4 trials done."
+        "study s: 4 of 4 trials done; best loss 0 (trial 0); ended: 4 of 4 trials done."
     )
 
 

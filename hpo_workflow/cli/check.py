@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,7 @@ from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.study_folder import StudyFolder
 
 if TYPE_CHECKING:
+    from hpo_workflow.spec import Fidelity
     from hpo_workflow.study_file import LoadedStudy
 
 LOGIN_CPU_S = 0.2
@@ -73,7 +74,11 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         from hpo_workflow.study_file.conflict import describe_conflict
 
         described = describe_conflict(folder, plan, conflict)
-    n_trials = trials_asked(plan)
+    n_configurations = trials_asked(plan)
+    rungs = rungs_of(plan, n_configurations)
+    n_trials = (
+        n_configurations if rungs is None else None if n_configurations is None else sum(r["trials"] for r in rungs)
+    )
     gpus = spec.resources.get("gpu", 0)
     n_gpus = int(gpus) if isinstance(gpus, (int, float)) else 0
     hours = None if n_trials is None or spec.runtime_s is None else n_trials * spec.runtime_s / 3600
@@ -101,7 +106,8 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
             "grid": space.grid_size(),
         },
         "sampler": chosen_sampler(plan, sum(len(each.observations) for each in earlier)),
-        "trials": n_trials,
+        "trials": n_configurations,
+        "rungs": rungs,
         "parallel": spec.budget.parallel,
         "runtime_s": spec.runtime_s,
         "gpus": n_gpus,
@@ -123,6 +129,18 @@ def chosen_sampler(plan: Plan, n_results: int) -> str:
 
     name = str(plan.spec.sampler["name"])
     return Auto(plan_of(plan.spec)).choice(n_results) if name == "auto" else name
+
+
+def rungs_of(plan: Plan, n: int | None) -> list[dict[str, Any]] | None:
+    """How many trials there will be at each fidelity, about; None where the study has none."""
+    fidelity = plan.spec.fidelity
+    if fidelity is None:
+        return None
+    from hpo_workflow.multifidelity import get_method
+
+    ladder = fidelity.ladder
+    sizes = get_method(fidelity.method, ladder, fidelity.options).sizes(n or 0)
+    return [{"fidelity": level, "trials": size} for level, size in zip(ladder.levels, sizes, strict=True)]
 
 
 def missing_needs(plan: Plan) -> list[str]:
@@ -222,6 +240,8 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     shown.append(f"Space: {', '.join(report['space']['parameters'])}; {_size(plan, report)}")
     chosen = report["sampler"]
     shown.append(f"Sampler: {chosen}{', chosen by auto' if spec.sampler['name'] == 'auto' else ''}")
+    if spec.fidelity is not None:
+        shown.append(_rungs(spec.fidelity, report["rungs"]))
     shown.append(_asked(plan, report))
     shown += _cluster(study, plan, report["cluster"])
     if report["conflict"] is not None:
@@ -240,9 +260,19 @@ def _size(plan: Plan, report: dict[str, Any]) -> str:
     return words
 
 
+def _rungs(fidelity: Fidelity, rungs: Sequence[Mapping[str, Any]]) -> str:
+    """How far trials are trained, and how many of them."""
+    levels = ", ".join(f"{rung['fidelity']:g}" for rung in rungs)
+    if not any(rung["trials"] for rung in rungs):
+        return f"Fidelity: {fidelity.name} {levels}, by {fidelity.method}"
+    listed = ", ".join(str(rung["trials"]) for rung in rungs)
+    return f"Fidelity: {fidelity.name} {levels}, by {fidelity.method}; about {listed} trials"
+
+
 def _asked(plan: Plan, report: dict[str, Any]) -> str:
     spec = plan.spec
-    n_trials = "as many trials as time allows" if report["trials"] is None else plural(report["trials"], "trial")
+    unit = "trial" if spec.fidelity is None else "configuration"
+    n_trials = f"as many {unit}s as time allows" if report["trials"] is None else plural(report["trials"], unit)
     words = f"Budget: {n_trials}, {spec.budget.parallel} at a time"
     if spec.budget.ahead:
         words += f" and {spec.budget.ahead} ahead"

@@ -102,5 +102,7 @@ class Follower:
         remaining = max(0, budget.trials - self.state.n_counted)
         at_a_time = max(1, min(self.peak, budget.parallel))
         times = [trial.seconds for trial in self.state.finished.values() if trial.seconds is not None]
-        by_duration = remaining * sum(times) / len(times) / at_a_time if times else 0.0
-        return max(by_duration, remaining * self.elapsed_s / here if here >= 2 * at_a_time else 0.0)
+        # Trials that go on from others are part of what a configuration takes.
+        each = max(1, self.state.n_counted) / max(1, len(self.state.finished))
+        by_duration = remaining * sum(times) / len(times) / each / at_a_time if times else 0.0
+        return max(by_duration, remaining * self.elapsed_s / here / each if here >= 2 * at_a_time else 0.0)

@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import Any
 
-from hpo_workflow.cli.terminal import number, params_text, plural, printable
+from hpo_workflow.cli.terminal import number, params_text, printable
 from hpo_workflow.runner.command import resume_from
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
@@ -51,6 +51,9 @@ def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None
     rendered = RenderedTrial.from_json(emitted["rendered"])
     elsewhere = state.spec.workdir == "trial"
     facts = trial_facts(emitted, rendered, os.path.abspath(folder.root) if elsewhere else folder.root)
+    root = state.emissions.get(best.proposal.config)
+    if root is not None and root.proposal.is_root:
+        facts["resume_from"] = ""  # its parameters never changed, so one training from the start gives the same
     command = describe(rendered, facts, passed=state.spec.passed)
     if elsewhere:
         command = f"cd {shlex.quote(str(facts['dir']))}\n{command}"
@@ -153,5 +156,4 @@ def end_sentence(state: StudyState, ending: Ending | None) -> str:
     """How a study ended, or where it stands."""
     if ending is not None:
         return ending.sentence
-    budget = state.spec.budget.trials
-    return f"{state.n_counted} of {budget} trials done" if budget else f"{plural(state.n_counted, 'trial')} done"
+    return state.done_text

@@ -24,8 +24,7 @@ BAR = 30
 
 def counts_text(state: StudyState, n_running: int) -> str:
     """`13 of 64 trials done, 8 running, 2 failed (exit_code 1, timeout 1)`."""
-    total = "" if state.spec.budget.trials is None else f" of {state.spec.budget.trials}"
-    words = [f"{state.n_counted}{total} trials done"]
+    words = [state.done_text]
     if n_running:
         words.append(f"{n_running} running")
     failures = state.failures
@@ -48,7 +47,7 @@ def best_text(state: StudyState) -> str:
 
 
 def trial_text(trial: Trial, state: StudyState, n_counted: int) -> str:
-    """How one trial ended; it was the `n_counted`-th."""
+    """How one trial ended, after which `n_counted` have cost budget."""
     took = "" if trial.seconds is None else f" in {duration(trial.seconds)}"
     if trial.cached:
         took = " from the cache"
@@ -61,15 +60,16 @@ def trial_text(trial: Trial, state: StudyState, n_counted: int) -> str:
         detail = f": {one_line(trial.detail)}" if trial.detail else ""
         ended = f"{trial.state.value}{reason}{detail}"
     total = "" if state.spec.budget.trials is None else f"/{state.spec.budget.trials}"
-    return f"[{n_counted}{total}] trial {trial.number}{took}: {ended}"
+    rung = state.fidelity_text(trial.proposal)
+    return f"[{n_counted}{total}] trial {trial.number}{f' ({rung})' if rung else ''}{took}: {ended}"
 
 
 def trial_texts(finished: Sequence[Trial], state: StudyState) -> list[str]:
     """How the trials ended that `state` has just taken in."""
-    n_counted = state.n_counted - sum(trial.state is not TrialState.CANCELLED for trial in finished)
+    n_counted = state.n_counted - sum(trial.counts for trial in finished)
     texts = []
     for trial in finished:
-        n_counted += trial.state is not TrialState.CANCELLED
+        n_counted += trial.counts
         texts.append(trial_text(trial, state, n_counted))
     return texts
 

@@ -368,7 +368,8 @@ class Run:
         if unread:  # after a change of the metric settings, or of a crash between a trial's end and its parse
             words = f"the output of {plural(unread, 'trial')} is read first"
             done = f"{done}, {words}" if state.n_counted else words
-        total = "trials until it is stopped" if spec.budget.trials is None else plural(spec.budget.trials, "trial")
+        unit = "trial" if spec.fidelity is None else "configuration"
+        total = f"{unit}s until it is stopped" if spec.budget.trials is None else plural(spec.budget.trials, unit)
         return f"study {spec.study}: {total}, {spec.budget.parallel} at a time; {done} (Snakemake's log: {self._log})"
 
     @property
@@ -490,7 +491,8 @@ class Run:
         result = [] if best is None else best_lines(spec.objective.metric, best)
         if code == 0 and best is not None:
             if len(state.finished) == self.follower.n_before and state.n_batches == self._n_batches:
-                say(f"study {spec.study}: nothing to do, all {plural(state.n_counted, 'trial')} are done")
+                unit = "trial" if spec.fidelity is None else "configuration"
+                say(f"study {spec.study}: nothing to do, all {plural(state.n_counted, unit)} are done")
             else:
                 say(f"study {spec.study}: {end_sentence(state, ending)}")
             show(*result, f"report: {self.folder.paths.report}")
@@ -549,7 +551,6 @@ class Run:
 
     def _done(self) -> str:
         state = self.follower.state
-        total = "" if state.spec.budget.trials is None else f" of {state.spec.budget.trials}"
         unread = sum(result_exists(self.folder.paths, number) for number in state.live)
         more = f", {unread} more have ended and are read next time" if unread else ""
-        return f"{state.n_counted}{total} trials are done{more}"
+        return f"{state.done_text}{more}"

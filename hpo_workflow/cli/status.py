@@ -95,7 +95,6 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
 def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[str]:
     """The same for people."""
     folder, spec = opened.folder, opened.spec
-    total = f" of {spec.budget.trials}" if spec.budget.trials is not None else ""
     if report["state"] == "running":
         session = report["session"]
         who = f"running since {session['since']} (process {session['pid']} on {session['host']})"
@@ -106,7 +105,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     shown = [f"study {spec.study}: {who}"]
     counts = dict(report["n_trials"])
     failed = counts.pop("failed", 0)
-    words = [f"{state.n_counted}{total} trials done"] + [f"{count} {name}" for name, count in counts.items()]
+    words = [state.done_text] + [f"{count} {name}" for name, count in counts.items()]
     if state.n_cached:
         words.append(f"{state.n_cached} from the cache")
     if failed:

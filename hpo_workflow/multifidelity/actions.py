@@ -106,3 +106,7 @@ class Method(Protocol):
     def may_act(self, steps: Sequence[Step], n_new: int) -> bool:
         """Whether `decide` would find something to do with a free slot. Cheap: it is asked whenever a trial ends."""
         ...
+
+    def sizes(self, n: int) -> list[int]:
+        """About how many trials there will be at each level in a study of `n` configurations of which none fails."""
+        ...

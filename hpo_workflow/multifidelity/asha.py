@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo_workflow.multifidelity.actions import Continue, Decision, Start, Step
-from hpo_workflow.multifidelity.rungs import Ladder, next_promotion
+from hpo_workflow.multifidelity.rungs import Ladder, next_promotion, rung_sizes
 from hpo_workflow.space import SearchSpace
 
 
@@ -35,6 +35,9 @@ class ASHA:
 
     def may_act(self, steps: Sequence[Step], n_new: int) -> bool:
         return n_new > 0 or bool(self._decisions(steps, 1, 0))
+
+    def sizes(self, n: int) -> list[int]:
+        return rung_sizes(n, self.ladder.eta, self.ladder.top)
 
     def _decisions(self, steps: Sequence[Step], n_free: int, n_new: int) -> list[Decision]:
         rungs: list[list[Step]] = [[] for _ in self.ladder.levels]

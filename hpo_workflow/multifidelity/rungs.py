@@ -71,6 +71,11 @@ class Ladder:
             return None
 
 
+def rung_sizes(size: int, eta: int, n_promotions: int) -> list[int]:
+    """How many of `size` configurations are in each rung, the first one included."""
+    return [size // eta**k for k in range(n_promotions + 1)]
+
+
 def next_promotion(rung: Iterable[Step], promoted: Collection[int], eta: int) -> int | None:
     """The trial that has earned the next level, or None while nobody has.
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hpo_workflow.multifidelity.actions import Continue, Decision, Start, Step
-from hpo_workflow.multifidelity.rungs import Ladder
+from hpo_workflow.multifidelity.rungs import Ladder, rung_sizes
 from hpo_workflow.space import SearchSpace
 
 
@@ -35,11 +35,6 @@ class Shape:
     def rungs(self, ladder: Ladder) -> list[int]:
         """How many trials there are at each level from the first on."""
         return rung_sizes(self.size, ladder.eta, ladder.top - self.level)
-
-
-def rung_sizes(size: int, eta: int, n_promotions: int) -> list[int]:
-    """How many of `size` configurations are in each rung, the first one included."""
-    return [size // eta**k for k in range(n_promotions + 1)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,18 @@ class SuccessiveHalving:
 
     def may_act(self, steps: Sequence[Step], n_new: int) -> bool:
         return n_new > 0 or bool(self._decisions(steps, 1, 0))
+
+    def sizes(self, n: int) -> list[int]:
+        found = [0] * len(self.ladder.levels)
+        bracket = 0
+        while n > 0:
+            shape = self.shape(bracket)
+            begun = replace(shape, size=min(n, shape.size))
+            for level, size in enumerate(begun.rungs(self.ladder), shape.level):
+                found[level] += size
+            n -= begun.size
+            bracket += 1
+        return found
 
     def _decisions(self, steps: Sequence[Step], n_free: int, n_new: int) -> list[Decision]:
         brackets: dict[int, list[Step]] = {}

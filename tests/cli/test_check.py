@@ -148,3 +148,17 @@ def test_a_grid_with_start_points_beside_it_is_as_large_as_both(hpo: Hpo) -> Non
     space = {"x": {"type": "float", "low": 0.0, "high": 1.0, "points": 3}, "k": 3}
     report = checked(hpo, space=space, sampler="grid", start=[{"x": 0.5}, {"x": 0.3}], budget={"parallel": 2})
     assert report["trials"] == 4
+
+
+def test_rungs_and_all_their_trials_are_shown_and_counted(hpo: Hpo) -> None:
+    report = checked(
+        hpo,
+        command="echo loss=${hpo.x} ${trial.fidelity}",
+        fidelity={"name": "epochs", "low": 1, "high": 9, "method": "sha"},
+        budget={"trials": 9, "parallel": 3},
+    )
+    assert report["rungs"] == [{"fidelity": 1, "trials": 9}, {"fidelity": 3, "trials": 3}, {"fidelity": 9, "trials": 1}]
+    said = hpo("check", "study.yaml").out
+    assert "Fidelity: epochs 1, 3, 9, by sha; about 9, 3, 1 trials" in said
+    assert "Budget: 9 configurations, 3 at a time" in said
+    assert "On a cluster: 13 jobs" in said

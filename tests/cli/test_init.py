@@ -38,7 +38,7 @@ def test_snakemake_finds_the_profile_by_its_name(hpo: Hpo, here: Path, profile: 
     call = [sys.executable, "-P", "-m", "snakemake", "--profile", profile, "-n", "--executor", "local"]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "0 of 24 trials finished" in done.stderr
+    assert "0 of 24 trials done" in done.stderr
 
 
 def test_nothing_is_overwritten_and_nothing_written_beside_it(hpo: Hpo, here: Path) -> None:

@@ -238,3 +238,20 @@ def test_metrics_without_the_objective_hints_at_its_neighbour(hpo: Hpo, here: Pa
 def test_metrics_of_a_missing_log_is_a_sentence(hpo: Hpo) -> None:
     answer = hpo("metrics", "nowhere")
     assert answer.code == 2 and answer.err.startswith("nowhere: it cannot be read (No such file")
+
+
+def test_the_best_command_of_one_configuration_trains_it_from_the_start(hpo: Hpo) -> None:
+    study = write_study(
+        command="train ${hpo.x} --epochs=${trial.fidelity} --from=${trial.resume_from}",
+        fidelity={"name": "epochs", "low": 1, "high": 3},
+        budget={"trials": 3, "parallel": 3},
+    )
+    folder, plan = emit(study)
+    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4})
+    emit(study)
+    end(folder, plan, {3: 0.1})
+    best = json.loads(hpo("best", study, "--json").out)
+    assert best["trial"] == 3
+    assert best["command"].endswith("--epochs=3 --from=''")
+    status = hpo("status", study).out
+    assert "3 of 3 configurations tried, 4 trials done" in status

@@ -289,8 +289,7 @@ def test_lost_jobs_start_snakemake_again_at_most_five_times(hpo: Hpo, snakemake:
     assert len(calls(snakemake)) == 6
     assert "2 trials lost their jobs in all attempts; starting again (5 of at most 5)" in answer.err
     assert (
-        "Snakemake failed (exit code 1); 0 of 4 trials are done. From its log, results/s/state/snakemake.log:"
-        in answer.err
+        "Snakemake failed (exit code 1); 0 of 4 trials done. From its log, results/s/state/snakemake.log:" in answer.err
     )
 
 
@@ -310,7 +309,7 @@ def test_a_refused_account_is_said_at_once_and_not_tried_again(hpo: Hpo, snakema
     (snakemake / "play.py").write_text(f"print({REFUSED.format(why)!r}); sys.exit(1)\n".replace("\\\\n", "\\n"))
     answer = hpo("run", "study.yaml")
     assert answer.code == 1 and len(calls(snakemake)) == 1
-    assert "Slurm took no job; 0 of 4 trials are done. It says: The given account nope appears" in answer.err
+    assert "Slurm took no job; 0 of 4 trials done. It says: The given account nope appears" in answer.err
     assert "slurm_account" in answer.err
 
 
@@ -460,7 +459,7 @@ def test_ctrl_c_first_starts_nothing_more_and_then_stops(
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert (snakemake / "signals").read_text().split() == arrived
-    assert "study s: stopped; 4 of 9 trials are done. `hpo run study.yaml` goes on." in err
+    assert "study s: stopped; 4 of 9 trials done. `hpo run study.yaml` goes on." in err
     assert out.startswith("best loss 0.125 (trial 2)")
     assert not os.path.exists("results/s/state/session.json")
 

@@ -27,6 +27,7 @@ def test_a_round_of_hyperband_has_exactly_these_trials(parallel: int) -> None:
     method = Hyperband(LADDER)
     study = Study(method, 81 + 34 + 15 + 8 + 5, parallel)
     study.run()
+    assert method.sizes(143) == [sum(step.level == level for step in study.steps) for level in range(5)]
     for bracket in range(5):
         shape = method.shape(bracket)
         found = [len(study.at_level(level, bracket)) for level in range(shape.level, 5)]

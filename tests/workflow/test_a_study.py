@@ -19,7 +19,7 @@ SLOW = 'echo ${trial.number} >> "$HPO_TEST_STARTS"; sleep 1.5; echo loss=${hpo.x
 
 def test_run_again_and_more(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    assert "0 of 6 trials finished" in place.snakemake("-n")
+    assert "0 of 6 trials done" in place.snakemake("-n")
     assert not place.root.exists()  # a dry run leaves nothing behind
 
     place.snakemake()
@@ -33,7 +33,7 @@ def test_run_again_and_more(tmp_path: Path) -> None:
     assert sorted(place.starts) == list(range(6))
 
     place.write(budget={"trials": 9, "parallel": 2})
-    assert "6 of 9 trials finished" in place.snakemake("-n")
+    assert "6 of 9 trials done" in place.snakemake("-n")
     place.snakemake()
     assert sorted(place.starts) == list(range(9))
     assert place.best["n_trials"]["complete"] == 9

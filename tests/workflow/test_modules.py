@@ -86,7 +86,7 @@ class Workflow:
 def test_two_studies_roll_in_one_workflow_and_feed_a_rule(tmp_path: Path) -> None:
     workflow = Workflow(tmp_path)
     looked = workflow.run("-n")
-    assert "study a: 0 of 3 trials finished" in looked and "study b: 0 of 4 trials finished" in looked
+    assert "study a: 0 of 3 trials done" in looked and "study b: 0 of 4 trials done" in looked
     assert not (tmp_path / "results").exists() and not (tmp_path / "pre").exists()
 
     said = workflow.run()
@@ -214,7 +214,7 @@ def test_the_rules_can_be_named_in_each_of_these_ways(tmp_path: Path, source: st
         "git": f"gitfile({str(tmp_path / 'repository')!r}, path='Snakefile', ref='main')",
     }[source]
     snakefile = ONE.replace("snakefile: SNAKEFILE", f"snakefile: {named}").replace('"a.yaml"', 'Path("a.yaml")')
-    assert "study a: 0 of 3 trials finished" in Workflow(tmp_path, snakefile).run("-n")
+    assert "study a: 0 of 3 trials done" in Workflow(tmp_path, snakefile).run("-n")
 
 
 @pytest.mark.parametrize("source", ["SNAKEFILE", repr(str(CLONE / "Snakefile"))])
