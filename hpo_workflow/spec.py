@@ -96,6 +96,8 @@ class Fidelity:
         low, high: The lowest and the highest level.
         eta: One of so many gets from a level to the next.
         method: A name of `multifidelity.METHODS`.
+        interval: How far apart levels are; None where `eta` says it.
+        options: Of the method, all that it has.
     """
 
     name: str
@@ -104,10 +106,14 @@ class Fidelity:
     high: float
     eta: int = 3
     method: str = "asha"
+    interval: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ladder(self) -> Ladder:
         """Its levels."""
+        if self.interval is not None:
+            return Ladder.even(self.low, self.high, self.interval, self.type == "int")
         return Ladder.geometric(self.low, self.high, self.eta, self.type == "int")
 
 

@@ -14,7 +14,7 @@ arXiv:1902.01894, for trials that are short, end at any time and go on from a pa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -49,7 +49,7 @@ class PopulationBasedTraining:
     quantile: float = 0.25
     explore: str = "factor"
     resample: float = 0.25
-    fixed: tuple[str, ...] = ()
+    fixed: Collection[str] = ()
 
     def decide(
         self, space: SearchSpace, steps: Sequence[Step], n_free: int, n_new: int, rng: np.random.Generator
@@ -58,12 +58,16 @@ class PopulationBasedTraining:
         members = _members(steps)
         unused = (number for number in count() if number not in members)
         decisions: list[Decision] = [Start(bracket=next(unused)) for _ in range(min(n_new, n_free))]
+        known = {step.number: step for step in steps}
         tried: list[tuple[int | None, Params]] = [(step.parent, step.params) for step in steps]
         rungs = self._rungs(steps)
         for member, step in sorted(self._due(members, rungs), key=lambda due: (due[1].level, due[1].number)):
             if len(decisions) >= n_free:
                 break
-            decision = self._next(space, member, step, rungs, tried, rng)
+            if step.state is TrialState.CANCELLED:
+                decision = _once_more(space, member, step, known)
+            else:
+                decision = self._next(space, member, step, rungs, tried, rng)
             if decision.params is not None:
                 tried.append((decision.parent, decision.params))
             decisions.append(decision)
@@ -71,6 +75,9 @@ class PopulationBasedTraining:
 
     def may_act(self, steps: Sequence[Step], n_new: int) -> bool:
         return n_new > 0 or any(True for _ in self._due(_members(steps), self._rungs(steps)))
+
+    def sizes(self, n: int) -> list[int]:
+        return [n] * len(self.ladder.levels)
 
     # ---- who has something to do ------------------------------------------------------------------------
     def _rungs(self, steps: Sequence[Step]) -> list[list[Step]]:
@@ -128,9 +135,6 @@ class PopulationBasedTraining:
         Args:
             tried: Which steps were gone on from, and with which parameters.
         """
-        if step.state is TrialState.CANCELLED:  # once more
-            assert step.parent is not None
-            return Continue(step.parent, step.level, None if step.config != step.number else step.params, member)
         winner = self._winner(step, rungs, rng)
         if winner is None:
             return Continue(step.number, step.level + 1, None, member)
@@ -157,6 +161,17 @@ class PopulationBasedTraining:
         assert loss is not None
         assert rival_loss is not None
         return rival if rival_loss < loss else None
+
+
+def _once_more(space: SearchSpace, member: int, step: Step, known: Mapping[int, Step]) -> Continue:
+    """The decision that led to a step.
+
+    Args:
+        known: All steps by number.
+    """
+    assert step.parent is not None
+    as_before = space.key(step.params) == space.key(known[step.parent].params)
+    return Continue(step.parent, step.level, None if as_before else step.params, member)
 
 
 def _loss(step: Step) -> float | None:

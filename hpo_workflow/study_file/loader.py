@@ -7,6 +7,7 @@ one mistake is reported once.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ from typing import Any
 import jsonschema
 
 from hpo_workflow.errors import ConfigError, Fault
+from hpo_workflow.multifidelity import METHODS, methods
 from hpo_workflow.pruners import registry as pruners
 from hpo_workflow.quantities import bytes_of, seconds_of
 from hpo_workflow.samplers import check_settings
@@ -47,6 +49,9 @@ LONGEST_REGEX = 500
 DEFAULT_PARALLEL = 8
 LARGEST_FIDELITY = 1e12
 """More than anybody trains, and few enough for exact arithmetic."""
+
+MOST_LEVELS = 1000
+"""Of population based training: each member has a trial at each level."""
 
 WITHOUT_PRIOR = ("grid", "optuna")
 """Samplers that do not use `prior:`."""
@@ -281,6 +286,7 @@ class _Loader:
                     setup=setup,
                     template_names=template_names,
                     fidelity=self.fidelity_name(),
+                    must_resume=self.get("fidelity", "method") == "pbt",
                 ):
                     self.add(fault)
         start = self.read_start()
@@ -623,9 +629,15 @@ class _Loader:
         if metric in ("trial.seconds", "trial.max_rss_mb"):
             problem = f"the objective is {metric}, which is smallest where trials are trained least."
             self.fault(("fidelity",), problem, "Remove fidelity:, or choose a metric that the program prints.")
+        method = self.value("fidelity", "method")
+        self.check_method(given, METHODS[method])
+        if not self.is_good("fidelity"):
+            return None
+        interval: float | None = given["interval"] if METHODS[method].shape == "interval" else None
         whole = self.value("fidelity", "type") == "int"
-        low, high = self.value("fidelity", "low"), given["high"]
-        for key, value in (("low", low), ("high", high)):
+        low: float = self.value("fidelity", "low") if interval is None else given.get("low", interval)
+        high: float = given["high"]
+        for key, value in (("low", low), ("high", high), ("interval", interval or 0)):
             if key in given and whole and value != int(value):
                 self.fault(
                     ("fidelity", key), f"{shown(value)} is not a whole number.", "Round it, or write `type: float`."
@@ -634,10 +646,20 @@ class _Loader:
                 self.fault(("fidelity", key), f"{shown(value)} is too large.", f"Give at most {LARGEST_FIDELITY:g}.")
         if not self.is_good("fidelity"):
             return None
+        if interval is not None and "low" not in given and high <= interval:
+            cure = f"Give an interval below {shown(high)}: a member is judged before it is trained to the end."
+            self.fault(("fidelity", "interval"), f"high is {shown(high)} and interval {shown(interval)}.", cure)
+            return None
         if high < low or (high == low and "low" in given):
             place = "low" if "low" in given else "high"
             cure = f"Give a high above {shown(low)}." if high <= low else ""
             self.fault(("fidelity", place), f"high is {shown(high)} and low {shown(low)}.", cure)
+            return None
+        if interval is not None and (high - low) / interval > MOST_LEVELS:
+            problem = f"from {shown(low)} to {shown(high)} are more than {MOST_LEVELS} intervals of {shown(interval)}"
+            self.fault(
+                ("fidelity", "interval"), f"{problem}, and each member has a trial for each.", "Give a larger one."
+            )
             return None
         return Fidelity(
             name=given["name"],
@@ -645,8 +667,37 @@ class _Loader:
             low=int(low) if whole else float(low),
             high=int(high) if whole else float(high),
             eta=int(self.value("fidelity", "eta")),
-            method=self.value("fidelity", "method"),
+            method=method,
+            interval=None if interval is None else int(interval) if whole else float(interval),
+            options={key: self.value("fidelity", key) for key in METHODS[method].options},
         )
+
+    def check_method(self, given: Mapping[str, Any], entry: methods.Entry) -> None:
+        """The keys of `fidelity:` that not all methods have, and what population based training needs."""
+        method = given.get("method", default_of("fidelity", "method"))
+        own = {entry.shape, *entry.options}
+        of_methods: dict[str, list[str]] = {}
+        for name, each in METHODS.items():
+            for key in (each.shape, *each.options):
+                of_methods.setdefault(key, []).append(name)
+        for key, names in of_methods.items():
+            if key in given and key not in own:
+                known = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+                cure = f"Remove it, or write `method: {names[0]}`."
+                self.fault(("fidelity", key), f"{key} is an option of {known}, and the method is {method}.", cure)
+        if entry.shape != "interval":
+            return
+        if "interval" not in given:
+            problem = f"method {method} needs interval:, how far a member is trained before it is judged."
+            self.fault(("fidelity",), problem, "Give for example `interval: 1`.")
+        for index, name in enumerate(given.get("fixed", ())):
+            if self.space is not None and name not in self.space.by_name:
+                guess = nearest(name, self.space.by_name)
+                cure = f"Write {guess}." if guess else f"There are {', '.join(self.space.by_name)}."
+                self.fault(("fidelity", "fixed", index), f"no parameter that varies is called {shown(name)}.", cure)
+        if self.get("cache") is not None:
+            problem = f"a cache holds results and not what programs wrote, from which members of {method} go on."
+            self.fault(("cache",), problem, "Remove cache:, or take another fidelity.method.")
 
     def read_sampler(self) -> dict[str, Any]:
         given = self.given.get("sampler", default_of("sampler"))
@@ -788,8 +839,10 @@ class _Loader:
 
 
 def fidelity_warnings(spec: StudySpec) -> list[str]:
-    """What a budget too small for its ladder means."""
+    """What a budget too small for its ladder or its population means, and how members are judged."""
     fidelity, trials = spec.fidelity, spec.budget.trials
+    if fidelity is not None and fidelity.method == "pbt":
+        return population_warnings(spec, fidelity)
     if fidelity is None or trials is None:
         return []
     ladder = fidelity.ladder
@@ -804,6 +857,23 @@ def fidelity_warnings(spec: StudySpec) -> list[str]:
     return [
         f"budget.trials: {trials} are too few to train one to {top}: {why}. Give {needed}, or a larger fidelity.low."
     ]
+
+
+def population_warnings(spec: StudySpec, fidelity: Fidelity) -> list[str]:
+    """Settings of population based training that are right and perhaps not meant."""
+    trials, warnings = spec.budget.trials, []
+    least = math.ceil(1 / fidelity.options["quantile"])
+    if fidelity.options["exploit"] == "truncation" and trials is not None and trials < least:
+        warnings.append(
+            f"budget.trials: the worst {fidelity.options['quantile']:g} of a population of {trials} is nobody, so "
+            f"nobody is replaced. Give {least} or more, or `exploit: tournament`."
+        )
+    if spec.objective.reduce == "best":
+        warnings.append(
+            "objective.reduce: best judges members by the best value of a trial, and others go on from what it left at "
+            "its end. `last` judges by what is gone on from."
+        )
+    return warnings
 
 
 def _is_regex(value: object) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo_workflow.multifidelity.methods import METHODS
+from hpo_workflow.multifidelity.perturbation import KINDS as EXPLORE
 from hpo_workflow.pruners.registry import PRUNERS
 from hpo_workflow.samplers.registry import SAMPLERS
 from hpo_workflow.space.parameters import STRENGTHS
@@ -544,7 +545,8 @@ SCHEMA: dict[str, Any] = {
                     "type": "number",
                     "exclusiveMinimum": 0,
                     "default": 1,
-                    "description": "The lowest level: where losses begin to say something.",
+                    "description": "The lowest level: where losses begin to say something. With `pbt` the same as "
+                    "`interval`, unless given.",
                 },
                 "high": {
                     "type": "number",
@@ -565,6 +567,48 @@ SCHEMA: dict[str, Any] = {
                     "description": "Who decides what is trained further: "
                     + "; ".join(f"`{name}`: {entry.description}" for name, entry in METHODS.items())
                     + ".",
+                },
+                "interval": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "examples": [4],
+                    "description": "`pbt`: how far a member is trained before it is judged again. Required there.",
+                },
+                "exploit": {
+                    "enum": ["truncation", "tournament"],
+                    "default": "truncation",
+                    "description": "`pbt`: who is replaced. `truncation`: the worst `quantile` of a level, by one of "
+                    "its best `quantile`; `tournament`: who is worse than another one, drawn from the same level.",
+                },
+                "quantile": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "maximum": 0.5,
+                    "default": 0.25,
+                    "description": "`pbt`: the part of a level that counts as its best, and as its worst.",
+                },
+                "explore": {
+                    "enum": list(EXPLORE),
+                    "default": "factor",
+                    "description": "`pbt`: how the parameters of who is replaced differ from the winner's. `factor`: "
+                    "numbers times 0.8 or 1.2, ordered choices to a neighbour, other choices drawn with probability "
+                    "`resample`; `resample`: each parameter drawn with that probability.",
+                },
+                "resample": {
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 1,
+                    "default": 0.25,
+                    "description": "`pbt`: the probability with which a parameter is drawn anew.",
+                },
+                "fixed": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "uniqueItems": True,
+                    "default": [],
+                    "examples": [["layers", "units"]],
+                    "description": "`pbt`: parameters that cannot change while a model is trained, such as its "
+                    "architecture. Who is replaced takes the winner's.",
                 },
             },
         },

@@ -58,6 +58,15 @@ _OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
         "partition": "resources.slurm_partition",
         "account": "resources.slurm_account",
     },
+    "fidelity": {
+        "ready_interval": "interval",
+        "perturbation_interval": "interval",
+        "quantile_fraction": "quantile",
+        "resample_probability": "resample",
+        "reduction_factor": "eta",
+        "min": "low",
+        "max": "high",
+    },
     "objective": {
         "name": "metric",
         "goal": "direction",

@@ -34,6 +34,7 @@ def check_template(
     setup: str = "",
     template_names: Sequence[str] | None = None,
     fidelity: str | None = None,
+    must_resume: bool = False,
 ) -> list[Fault]:
     """All that is wrong with the placeholders of a study.
 
@@ -47,6 +48,7 @@ def check_template(
         setup: The file's `setup:`, in which no placeholder may stand.
         template_names: Names of all templates, also of those that could not be read.
         fidelity: The name of the file's `fidelity:`, None where it has none.
+        must_resume: Whether a program that is not told what to go on from makes no sense.
     """
     known = tuple(space.names()) if space is not None else tuple(names)
     checker = _Checker(space, known, tuple(templates if template_names is None else template_names))
@@ -67,7 +69,7 @@ def check_template(
     if not passed:
         checker.unused()
     if fidelity is not None and "env" not in passed:
-        checker.fidelity_is_used(setup)
+        checker.fidelity_is_used(setup, must_resume)
     return list(dict.fromkeys(checker.faults))
 
 
@@ -305,14 +307,23 @@ class _Checker:
                 if problem := problem_of(value):
                     self.faults.append(Fault(f"space.{name}", f"a value {problem}.", "Shorten or replace it."))
 
-    def fidelity_is_used(self, setup: str) -> None:
-        """A program that is not told how far to train would train each trial to the end."""
+    def fidelity_is_used(self, setup: str, must_resume: bool) -> None:
+        """A program that is not told how far to train would train each trial to the end.
+
+        One that is not told what to go on from would begin each trial of a population with nothing.
+        """
         self._mentions(setup)
         if "fidelity" not in self.facts:
             problem = "nothing tells the program how far to train."
             cure = f"Put ${{trial.fidelity}} into command:, for example `--{self.fidelity}=${{trial.fidelity}}`."
             self.faults.append(
                 Fault("fidelity", problem, f"{cure} Programs that read HPO_FIDELITY need `pass: [env]`.")
+            )
+        if must_resume and "resume_from" not in self.facts:
+            problem = "nothing tells the program where the weights are that a member goes on from."
+            cure = "Put ${trial.resume_from} into command:, for example `--resume-from=${trial.resume_from}`."
+            self.faults.append(
+                Fault("fidelity", problem, f"{cure} Programs that read HPO_RESUME_FROM need `pass: [env]`.")
             )
 
     def unused(self) -> None:

@@ -203,7 +203,7 @@ def test_where_all_failed_there_is_nothing_to_do() -> None:
 
 def test_a_cancelled_step_is_done_once_more_as_it_was() -> None:
     first = step(0, 0.5)
-    assert decide([first, step(1, state=CANCELLED, bracket=0, level=1, parent=0, config=0)]) == [
+    assert decide([first, step(1, state=CANCELLED, bracket=0, level=1, parent=0, params=first.params)]) == [
         Continue(0, 1, None, 0)
     ]
     other = {"lr": 0.5}

@@ -247,6 +247,49 @@ def test_a_prior_is_no_part_of_what_a_trial_runs(folder: Path) -> None:
     assert digests[0] == digests[1]
 
 
+POPULATION = """\
+study: s
+command: python train.py --lr=${hpo.lr} --epochs=${trial.fidelity} --from=${trial.resume_from}
+space: {lr: {type: float, low: 0.001, high: 0.1}}
+objective: {metric: loss, direction: minimize}
+budget: {trials: 8}
+"""
+
+
+def test_a_population_begins_at_its_interval_and_has_all_options(folder: Path) -> None:
+    loaded = load(POPULATION + "fidelity: {name: epochs, high: 10, method: pbt, interval: 4, fixed: [lr]}\n", folder)
+    fidelity = loaded.spec.fidelity
+    assert fidelity is not None
+    assert fidelity.ladder.levels == (4, 8, 10)
+    assert fidelity.options == {
+        "exploit": "truncation",
+        "quantile": 0.25,
+        "explore": "factor",
+        "resample": 0.25,
+        "fixed": ["lr"],
+    }
+    assert StudySpec.from_json(json.loads(json.dumps(loaded.spec.to_json()))) == loaded.spec
+    assert loaded.warnings == []
+    part = "fidelity: {name: data, type: float, low: 0.1, high: 1, method: pbt, interval: 0.3}\n"
+    other = load(POPULATION + part, folder).spec.fidelity
+    assert other is not None
+    assert other.ladder.levels == (0.1, 0.4, 0.7, 1.0)
+
+
+def test_a_population_in_which_nobody_can_be_replaced_is_warned_of(folder: Path) -> None:
+    fidelity = "fidelity: {name: epochs, high: 10, method: pbt, interval: 4}\n"
+    (warning,) = load(POPULATION.replace("trials: 8", "trials: 3") + fidelity, folder).warnings
+    assert warning.endswith("nobody is replaced. Give 4 or more, or `exploit: tournament`.")
+    met = fidelity.replace("interval: 4", "interval: 4, exploit: tournament")
+    assert load(POPULATION.replace("trials: 8", "trials: 3") + met, folder).warnings == []
+
+
+def test_a_population_that_is_judged_by_other_weights_than_those_passed_on_is_warned_of(folder: Path) -> None:
+    text = POPULATION.replace("minimize}", "minimize, reduce: best}")
+    (warning,) = load(text + "fidelity: {name: epochs, high: 10, method: pbt, interval: 4}\n", folder).warnings
+    assert warning.startswith("objective.reduce: best judges members by the best value of a trial")
+
+
 def test_a_mapping_is_not_changed(folder: Path) -> None:
     before = json.dumps(MAPPING)
     load_mapping(MAPPING, "config")
