@@ -27,8 +27,9 @@ def trial_environment(
         devices: GPUs that were leased, None where somebody else decides.
     """
     environment = dict(inherited)
-    for name in [name for name in environment if name.startswith("HPO_PARAM_")]:
-        del environment[name]  # of an outer trial; an inactive parameter of this one must be absent
+    outer = [name for name in environment if name.startswith("HPO_PARAM_")]
+    for name in [*outer, "HPO_FIDELITY", "HPO_RESUME_FROM"]:
+        environment.pop(name, None)  # of an outer trial; what this one does not have must be absent
     environment.setdefault("PYTHONUNBUFFERED", "1")  # else piped Python prints in blocks, and nothing can be watched
     threads = spec.get("resources", {}).get("threads", 1)
     if isinstance(threads, int):

@@ -44,6 +44,8 @@ SCHEMA = 1
 LOST_EXIT = 75
 """EX_TEMPFAIL of sysexits.h: the same call may succeed later."""
 TWIN_POLL_S = 2.0
+PARENT_S = 90.0
+"""How long a network file system may need to show the directory of another node's trial: NFS asks anew within 60 s."""
 PUBLISH_TRIES_S = (0.5, 1, 2, 4, 8, 15, 30)
 """Pauses between attempts to write a result to a full disk: hours of training may hang on it."""
 
@@ -213,6 +215,9 @@ class Runner:
             if isinstance(taken, Order):
                 return self._publish(claim, started, Outcome(), taken, log, reader, None)
             devices = taken
+        unseen = self._wait_for_parent()
+        if unseen is not None:
+            return self._publish(claim, started, Outcome(), unseen, log, reader, devices)
         program = self._start(claim, devices)
 
         def check() -> Order | None:
@@ -273,6 +278,20 @@ class Runner:
                 return Order("lost", "killed", "ended while it waited for a GPU")
             if self._deadline is not None and now > self._deadline and in_cluster_job():
                 return Order("lost", "killed", "no GPU became free within the runtime")
+
+    def _wait_for_parent(self) -> Order | None:
+        """Wait until the directory that the trial goes on from is seen here; what it means that it is not."""
+        path = resume_from(self._paths, self._trial.get("parent"))
+        since = time.monotonic()
+        while path and not os.path.isdir(path):
+            if time.monotonic() - since > PARENT_S or self._signals.stop is not None:
+                return Order("lost", "storage", f"{path}, which it goes on from, is not to be seen here")
+            try:
+                os.listdir(os.path.dirname(path))  # makes an NFS client ask its server
+            except OSError:
+                pass
+            self._signals.sleep(1.0)
+        return None
 
     def _check_stop(self) -> Order | None:
         try:

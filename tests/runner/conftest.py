@@ -27,6 +27,7 @@ process.POLL_S = 0.2
 process.LEFTOVER_S = 0.5
 claim.STALE_S = 2.0
 main.TWIN_POLL_S = 0.1
+main.PARENT_S = 1.5
 main.PUBLISH_TRIES_S = (0.1, 0.1)
 sys.exit(main.main(sys.argv[1:]))
 """
@@ -80,6 +81,8 @@ class Study:
             "limits": {"silence_s": None, "grace_s": 1.0, "log_bytes": 10**9},
         }
         self.rendered: dict[str, Any] = {"command": [], "env": {}, "files": {}, "hpo_env": {}, "params_text": "{}"}
+        self.fidelity: float | None = None
+        self.parent: int | None = None
         self.started: list[subprocess.Popen[str]] = []
 
     def use(self, command: str | Sequence[Any], **rendered: Any) -> None:
@@ -95,8 +98,8 @@ class Study:
             "number": self.number,
             "config": 11,
             "params": {"lr": 0.1, "units": 128},
-            "fidelity": None,
-            "parent": None,
+            "fidelity": self.fidelity,
+            "parent": self.parent,
             "replicate": 0,
             "digest": "d12",
             "origin": "sampler",

@@ -142,6 +142,58 @@ def test_a_trial_sees_its_facts_its_files_and_its_environment(study: Study) -> N
     assert Path(directory, "params.json").read_text() == '{"lr": 0.1}\n'
 
 
+RESUMES = ["echo fidelity=", fact("fidelity"), " from=", fact("resume_from"), '; env | grep -E "HPO_(FID|RES)" | sort']
+
+
+def test_the_first_trial_of_a_configuration_goes_on_from_nothing(study: Study) -> None:
+    study.fidelity = 3
+    study.use(RESUMES)
+    study.run()
+    assert study.log() == "fidelity=3 from=\nHPO_FIDELITY=3\nHPO_RESUME_FROM=\n"
+
+
+def test_a_trial_with_a_parent_gets_its_directory(study: Study) -> None:
+    study.fidelity, study.parent = 0.25, 4
+    parent = study.root / "trials/000/4"
+    parent.mkdir(parents=True)
+    study.use(RESUMES)
+    study.run()
+    assert study.log() == f"fidelity=0.25 from={parent}\nHPO_FIDELITY=0.25\nHPO_RESUME_FROM={parent}\n"
+
+
+def test_who_goes_on_from_a_cached_result_begins_at_nothing(study: Study) -> None:
+    study.fidelity, study.parent = 9, 4
+    record = Path(study.paths.result_record(4))
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"cached": {"study": "other"}}))
+    study.use(RESUMES)
+    study.run()
+    assert study.log().splitlines()[0] == "fidelity=9 from="
+
+
+def test_a_directory_that_appears_late_is_waited_for(study: Study) -> None:
+    study.fidelity, study.parent = 9, 4
+    study.use(RESUMES)
+    process = study.start()
+    wait_for(lambda: study.claim())
+    Path(study.paths.trial_dir(4)).mkdir(parents=True)
+    process.communicate(timeout=20)
+    assert study.result["end"]["kind"] == "done"
+
+
+def test_a_directory_that_never_appears_costs_an_attempt_and_no_result(study: Study) -> None:
+    study.fidelity, study.parent = 9, 4
+    study.use(RESUMES)
+    code, said = study.run()
+    assert code == 75 and "trials/000/4, which it goes on from, is not to be seen here" in said
+
+
+def test_what_an_outer_trial_has_is_absent(study: Study) -> None:
+    study.use("env | grep -E 'HPO_(FID|RES)' || echo none")
+    study.run(env={"HPO_FIDELITY": "5", "HPO_RESUME_FROM": "/x"})
+    assert study.log() == "none\n"
+
+
 def test_a_hostile_path_reaches_the_program_as_one_word(tmp_path: Path) -> None:
     study = Study(tmp_path / 'it\'s $(touch bad); a `b` "c"')
     study.use(["printf '%s\\n' ", fact("dir"), " x", fact("dir")])
