@@ -15,6 +15,7 @@ from hpo_workflow.metrics.extraction import Extraction, describe_problem, judge
 from hpo_workflow.metrics.numbers import printable
 from hpo_workflow.objective import loss_of, reached
 from hpo_workflow.store import atomic
+from hpo_workflow.store.curve_index import curve_entry, line_after, mend
 from hpo_workflow.store.paths import StudyPaths
 
 TYPE_CHECKING = False
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 READ_BYTES = 1 << 20
+LARGEST_LOG = 1 << 23
+"""Bytes; a larger log is not read again for the index of curves."""
 TAIL_BYTES = (1 << 15, 1 << 22)
 """So much of an index is read for the progress line; the second where many metrics make its lines long."""
 
@@ -75,7 +78,12 @@ def _parse(options: Any) -> str:
     index = paths.metric_index(plan["metrics_digest"])
     best = _best_so_far(index, metric, objective["direction"])
     _append(index, atomic.to_json({**metric, "best": best}) + "\n")
-    value = metric["value"]
+    if spec.get("pruner") and result is not None and metric["state"] == "complete":
+        entry = curve_entry(options.number, result.get("fidelity"), metric["value"], extraction, objective)
+        curves = paths.curve_index(plan["metrics_digest"])
+        if entry is not None:
+            _append(curves, line_after(entry, _last_lines(curves, TAIL_BYTES[0])))
+    value = metric["value"] if metric["state"] == "complete" else None
     target = objective.get("target")
     good = target is not None and value is not None and reached(value, target, objective["direction"])
     if good and objective.get("on_target", "cancel") == "cancel":
@@ -97,6 +105,37 @@ def _share(cache: str, paths: StudyPaths, result: Mapping[str, Any]) -> None:
     except OSError as error:
         where = error.filename or cache
         sys.stderr.write(f"warning: cache {where}: {error.strerror}; trial {result['number']} is not shared\n")
+
+
+def mend_curves(paths: StudyPaths, plan: Mapping[str, Any], complete: Mapping[int, float | None]) -> bool:
+    """Bring the index of curves up to date before a study runs; whether it had to be written.
+
+    It lacks trials that ended while the study had no pruner, and all where it was deleted.
+
+    Args:
+        plan: The plan in force.
+        complete: The fidelity of each complete trial that counts.
+    """
+    digest, spec = plan["metrics_digest"], plan["spec"]
+
+    def make(number: int) -> dict[str, Any] | None:
+        """From the trial's record; None where that would take long or cannot be read: it is one competitor less."""
+        try:
+            result: Any = atomic.read_json(paths.result_record(number))
+            if result["metrics"].get("digest") == digest:
+                extraction = Extraction.from_json(result["metrics"])
+            elif result["log_bytes"] <= LARGEST_LOG:
+                extraction = read_output(paths, result, spec["metrics"], spec["objective"])
+            else:
+                return None
+            value = judge(result["end"], extraction, spec["objective"], None, None)["value"]
+            if value is None:
+                return None
+            return curve_entry(number, complete[number], value, extraction, spec["objective"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    return mend(paths.curve_index(digest), complete, make)
 
 
 def _load(path: str) -> dict[str, Any] | None:
@@ -166,7 +205,14 @@ def summarise(
         "log": result["log"],
         "cached": bool(result.get("cached")),
         "warnings": warnings,
+        **audited(result),
     }
+
+
+def audited(result: Mapping[str, Any]) -> dict[str, str]:
+    """Why the study's pruner would have ended a trial that ran on as an audit; a cached one was another study's."""
+    found = result.get("pruning") or {}
+    return {"audited": found["reason"]} if found.get("audited") and not result.get("cached") else {}
 
 
 def _lost(paths: StudyPaths, number: int, batch: int) -> dict[str, Any]:
@@ -216,7 +262,7 @@ def _best_so_far(index: str, metric: Mapping[str, Any], direction: str) -> tuple
     Each line of the index says what was best when it was written. The last few together know it also when several
     parses wrote at once, so the time that this takes does not grow with the study.
     """
-    own = [] if metric["value"] is None else [(float(metric["value"]), int(metric["number"]))]
+    own = [(float(metric["value"]), int(metric["number"]))] if metric["state"] == "complete" else []
     for tail in TAIL_BYTES:
         candidates = own + [found for line in _last_lines(index, tail) for found in _best_in(line)]
         if len(candidates) > len(own):

@@ -8,6 +8,7 @@ outcome is known; an outcome `lost` means that nothing came of its attempts, and
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,19 @@ class Ending:
     reason: str
     success: bool
     sentence: str
+
+
+def loss_of_pruned(own: float, median: float | None) -> float:
+    """What a sampler is told of a pruned trial: its own loss, or the median of the complete ones where that is worse.
+
+    It was stopped because it looked worse than others, and its value is that of a short training, which may well be
+    lower than what others have in the end. Told as a failure, it would say less than is known.
+
+    Args:
+        own: The loss of what it had printed.
+        median: The median loss of the complete trials of the same fidelity, None where there is none.
+    """
+    return own if median is None else max(own, median)
 
 
 class StudyState:
@@ -185,6 +199,7 @@ class StudyState:
             metrics=metric["metrics"],
             warnings=tuple(metric.get("warnings", ())),
             cached=bool(metric.get("cached")),
+            audited=metric.get("audited") or "",
         )
         self.finished[number] = trial
         self._n_in[trial.state] += 1
@@ -312,12 +327,24 @@ class StudyState:
         return sorted(self._open)
 
     def losses(self) -> dict[int, float | None]:
-        """The loss of each trial that a sampler is told of, None where it failed; cancelled ones are not told."""
+        """The loss of each trial that a sampler is told of, None where it failed; cancelled ones are not told.
+
+        A pruned one counts as `loss_of_pruned` says, and so may become worse or better as others end.
+        """
         losses: dict[int, float | None] = {}
+        complete: dict[float | None, list[float]] = {}
+        for trial in self.finished.values():
+            if trial.state is TrialState.COMPLETE and trial.value is not None:
+                loss = loss_of(trial.value, self.spec.objective.direction)
+                complete.setdefault(trial.proposal.fidelity, []).append(loss)
+        medians = {fidelity: statistics.median(found) for fidelity, found in complete.items()}
         for number in sorted(self.finished):
             trial = self.finished[number]
             if trial.state is TrialState.COMPLETE and trial.value is not None:
                 losses[number] = loss_of(trial.value, self.spec.objective.direction)
+            elif trial.state is TrialState.PRUNED and trial.value is not None:
+                own = loss_of(trial.value, self.spec.objective.direction)
+                losses[number] = loss_of_pruned(own, medians.get(trial.proposal.fidelity))
             elif trial.state is not TrialState.CANCELLED:
                 losses[number] = None
         return losses

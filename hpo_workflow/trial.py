@@ -71,6 +71,7 @@ class Trial:
         cached: Its result was known already; it cost nothing.
         metrics: Last value of each metric that it printed.
         warnings: What is doubtful about how its output was read; sentences.
+        audited: Why the pruner would have ended it, where it ran on as an audit.
     """
 
     proposal: Proposal
@@ -84,6 +85,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     cached: bool = False
+    audited: str = ""
 
     @property
     def counts(self) -> bool:

@@ -25,6 +25,7 @@ from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.study_folder import StudyFolder, read_record, result_exists
 from hpo_workflow.study_state import Ending, StudyState
+from hpo_workflow.trial import TrialState
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -314,7 +315,22 @@ class SnakefileStudy:
             _say(dry_run_sentence(rolling))
         else:
             self._withdraw_stop(rolling.ending())
+            self._mend_curves(rolling)
         return rolling
+
+    def _mend_curves(self, rolling: Rolling) -> None:
+        """Let pruners know all complete trials that count, and no others."""
+        if self.spec.pruner is None:
+            return
+        from hpo_workflow.parse import mend_curves
+
+        assert self._plan is not None
+        finished = rolling.state.finished.values()
+        complete = {t.number: t.proposal.fidelity for t in finished if t.state is TrialState.COMPLETE}
+        try:
+            mend_curves(self.folder.paths, self._plan.to_json(), complete)
+        except OSError as error:
+            _say(f"warning: {error.filename}: {error.strerror}; the pruner knows fewer trials")
 
     def batch_of(self, batch: int) -> str:
         """The declared output of propose that a trial is in."""

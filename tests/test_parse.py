@@ -30,6 +30,7 @@ class Folder:
         }
         self.metrics: dict[str, Any] = {"format": "equals", "lines": None, "step": None, "define": {}}
         self.digest = "m1"
+        self.pruner: dict[str, Any] | None = None
 
     def end(self, text: str, number: int = 12, digest: str = "m1", **changes: Any) -> None:
         """Trial `number` has printed `text`."""
@@ -60,7 +61,7 @@ class Folder:
 
     def parse(self, number: int = 12) -> dict[str, Any]:
         plan = self.root / "plan.json"
-        spec = {"study": "digits", "objective": self.objective, "metrics": self.metrics}
+        spec = {"study": "digits", "objective": self.objective, "metrics": self.metrics, "pruner": self.pruner}
         plan.write_text(json.dumps({"spec": spec, "metrics_digest": self.digest}))
         out = Path(self.paths.metric(self.digest, number, 3))
         call = [
@@ -82,6 +83,11 @@ class Folder:
     def index(self) -> list[dict[str, Any]]:
         text = Path(self.paths.metric_index(self.digest)).read_text()
         return [json.loads(line) for line in text.splitlines() if line]
+
+    def curves(self) -> list[dict[str, Any]]:
+        """The index of curves."""
+        path = Path(self.paths.curve_index(self.digest))
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.fixture
@@ -203,6 +209,89 @@ def test_a_trial_without_a_value_failed_and_says_why(
     metric = folder.parse()
     assert (metric["state"], metric["reason"], metric["detail"], metric["value"]) == ("failed", reason, detail, None)
     assert f"trial 12 failed ({reason}): {detail}" in capsys.readouterr().err
+
+
+PRUNED = {"kind": "pruned", "reason": "median", "detail": "step 2: the best accuracy so far, 0.4, is worse than ..."}
+
+
+def test_a_pruned_trial_keeps_its_value_and_is_neither_the_best_nor_at_the_target(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.objective["target"] = 0.3
+    folder.pruner = {"name": "median"}
+    folder.end("accuracy=0.2\naccuracy=0.4\n", end=PRUNED)
+    metric = folder.parse()
+    assert (metric["state"], metric["reason"], metric["value"]) == ("pruned", "median", 0.4)
+    assert folder.index() == [{**metric, "best": None}]
+    assert folder.curves() == []
+    assert not Path(folder.paths.stop).exists()
+    assert capsys.readouterr().err == (
+        "digits: trial 12 pruned (median): step 2: the best accuracy so far, 0.4, is worse than ... "
+        "(lr=0.003, units=128)\n"
+    )
+
+
+def test_an_audited_trial_says_why_it_would_have_been_stopped_unless_another_study_ran_it(folder: Folder) -> None:
+    found = {"rule": "median", "step": 3, "reason": "step 3: ...", "audited": True}
+    folder.end("accuracy=0.5\n", pruning=found)
+    assert folder.parse()["audited"] == "step 3: ..."
+    folder.end("accuracy=0.5\n", number=13, pruning=found, cached="/cache")
+    assert "audited" not in folder.parse(13)
+    folder.end("accuracy=0.5\n", number=14, pruning={**found, "audited": False})
+    assert "audited" not in folder.parse(14)
+
+
+# ---- the index of curves -----------------------------------------------------------------------------------
+def test_a_complete_trial_of_a_study_with_a_pruner_has_its_curve_in_an_index(folder: Folder) -> None:
+    folder.end("accuracy=0.5\naccuracy=0.4\naccuracy=0.75\n", number=4, fidelity=9)
+    folder.end("accuracy=0.25\n")
+    folder.parse(4)
+    assert folder.curves() == []
+    folder.pruner = {"name": "median"}
+    folder.parse(4)
+    folder.parse(12)
+    assert folder.curves() == [
+        {
+            "number": 4,
+            "fidelity": 9,
+            "loss": -0.75,
+            "best": -0.75,
+            "last": 3.0,
+            "steps": [1.0, 3.0],
+            "losses": [-0.5, -0.75],
+        },
+        {
+            "number": 12,
+            "fidelity": None,
+            "loss": -0.25,
+            "best": -0.75,
+            "last": 1.0,
+            "steps": [1.0],
+            "losses": [-0.25],
+        },
+    ]
+
+
+def mended(folder: Folder, *numbers: int) -> list[int]:
+    plan = json.loads((folder.root / "plan.json").read_text())
+    parse.mend_curves(folder.paths, plan, dict.fromkeys(numbers))
+    return [entry["number"] for entry in folder.curves()]
+
+
+def test_the_index_of_curves_is_made_again_from_results(folder: Folder) -> None:
+    """Also where only the log knows the present objective; what cannot be read is left out."""
+    folder.pruner = {"name": "median"}
+    folder.end("accuracy=0.5\n", number=4)
+    folder.parse(4)
+    expected = folder.curves()
+    Path(folder.paths.curve_index("m1")).unlink()
+    folder.end("accuracy=0.7\n", number=5, digest="old", log_bytes=13)
+    folder.end("accuracy=0.7\n", number=6, digest="old", log_bytes=parse.LARGEST_LOG + 1)
+    folder.end("accuracy=nan\n", number=7)
+    Path(folder.paths.result_record(8)).write_text("{")
+    assert mended(folder, 4, 5, 6, 7, 8, 9) == [4, 5]
+    assert folder.curves()[0] == {**expected[0], "best": -0.7}
+    assert mended(folder) == []
 
 
 def test_a_failed_program_keeps_its_metrics_as_partial(folder: Folder) -> None:

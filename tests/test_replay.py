@@ -11,6 +11,7 @@ import pytest
 
 from hpo_workflow.replay import Replay, Replayed
 from hpo_workflow.spec import Budget, MetricSettings, Objective
+from hpo_workflow.trial import TrialState
 from tests.simulated import Simulated
 
 MIXED = {
@@ -45,6 +46,20 @@ def test_the_proposals_of_every_sampler_follow_from_the_ledger(tmp_path: Path, n
     study.run(10, in_any_order(3))
     assert disagreeing(study) == []
     shutil.rmtree(tmp_path / "state")  # nothing derived is needed
+    assert disagreeing(study) == []
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_what_samplers_were_told_of_pruned_trials_follows_from_the_ledger(tmp_path: Path, name: str) -> None:
+    """It depends on the trials that were complete then, so it is another loss at each batch."""
+    study = Simulated(tmp_path, space=MIXED, sampler={"name": name, "startup": 3}, budget=Budget(14, 3))
+    rng = random.Random(2)
+    for ended in range(14):
+        if study.wants_batch():
+            study.propose()
+        number = rng.choice(sorted(study.live))
+        study.end(number, *([f"loss={rng.random()}\n", "pruned", "median"] if ended % 3 == 1 else []))
+    assert study.folder.state(study.current).n_in(TrialState.PRUNED) == 5
     assert disagreeing(study) == []
 
 

@@ -54,6 +54,46 @@ def test_trials_that_are_asked_for_ahead_wait_beside_those_that_run() -> None:
     assert state.slots() == ([], 1), "never more than the budget"
 
 
+def pruned(number: int, of_batch: int, value: float | None, **changes: Any) -> dict[str, Any]:
+    return outcome(number, of_batch, value, **{"state": "pruned", "reason": "median", **changes})
+
+
+def test_a_pruned_trial_counts_is_never_the_best_and_is_told_as_no_better_than_the_median() -> None:
+    study = spec()
+    trials = {n: x(n / 10) for n in range(7)}
+    state = state_of(study, batch(0, trials, study), pruned(0, 0, 0.1))
+    assert state.losses() == {0: 0.1}, "nothing is known that it could be compared with"
+    for number, value in ((1, 0.2), (2, 0.4), (3, 0.9)):
+        state.add_outcome(outcome(number, 0, value))
+    for number, kept in ((4, 0.3), (5, 0.7), (6, None)):
+        state.add_outcome(pruned(number, 0, kept))
+    assert state.losses() == {0: 0.4, 1: 0.2, 2: 0.4, 3: 0.9, 4: 0.4, 5: 0.7, 6: None}
+    assert state.incumbent is not None
+    assert (state.incumbent.number, state.n_counted) == (1, 7)
+
+
+def test_a_pruned_trial_is_told_by_its_loss_where_larger_values_are_better() -> None:
+    study = spec(objective=Objective("acc", "maximize"))
+    state = state_of(
+        study,
+        batch(0, {0: x(0.1), 1: x(0.2), 2: x(0.3)}, study),
+        outcome(0, 0, 0.5),
+        pruned(1, 0, 0.9),
+        pruned(2, 0, 0.25),
+    )
+    assert state.losses() == {0: -0.5, 1: -0.5, 2: -0.25}
+
+
+def test_what_is_told_of_a_pruned_trial_does_not_depend_on_the_order_of_results() -> None:
+    study = spec()
+    outcomes = [outcome(n, 0, n / 7) for n in range(4)] + [pruned(n, 0, n / 50) for n in range(4, 8)]
+    told = set()
+    for seed in range(5):
+        random.Random(seed).shuffle(outcomes)
+        told.add(state_of(study, batch(0, {n: x(n / 10) for n in range(8)}, study), *outcomes).told())
+    assert len(told) == 1
+
+
 def test_a_trial_that_ends_frees_its_slot() -> None:
     study = spec()
     state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(1, 0, 0.5))

@@ -158,9 +158,7 @@ def test_after_the_target_a_new_process_starts_nothing(tmp_path: Path) -> None:
 def test_a_dry_run_says_where_the_study_stands(tmp_path: Path) -> None:
     scheduler = Scheduler(tmp_path, spec(budget=Budget(4, 2)))
     fresh = dry_run_sentence(scheduler.rolling())
-    assert fresh == (
-        "study s: 0 of 4 trials done; the next batch would hold 2; further trials appear as these end."
-    )
+    assert fresh == ("study s: 0 of 4 trials done; the next batch would hold 2; further trials appear as these end.")
     rolling = scheduler.rolling()
     scheduler.ask(rolling)
     scheduler.propose(0)

@@ -138,7 +138,8 @@ def judge(
     """State and value of a trial: `{"state", "reason", "value", "detail"}`.
 
     Args:
-        end: How its program ended: `{"kind": "done" | "failed" | "cancelled", "reason", "detail"}`.
+        end: How its program ended: `{"kind": "done" | "pruned" | "failed" | "cancelled", "reason", "detail"}`. What was
+            pruned keeps the value of what it had printed, None where nothing of it is finite.
         extraction: What it printed.
         objective: `metric`, `direction`, `reduce` as in the study file.
         seconds, max_rss_mb: The values of the built-in metrics `trial.seconds` and `trial.max_rss_mb`.
@@ -147,6 +148,9 @@ def judge(
     def failed(reason: str, detail: str) -> dict[str, Any]:
         return {"state": "failed", "reason": reason, "value": None, "detail": detail}
 
+    if end["kind"] == "pruned":
+        value = _reduced_so_far(extraction, objective)
+        return {"state": "pruned", "reason": end.get("reason"), "value": value, "detail": end.get("detail") or ""}
     if end["kind"] != "done":
         return {"state": end["kind"], "reason": end.get("reason"), "value": None, "detail": end.get("detail") or ""}
     metric = objective["metric"]
@@ -170,3 +174,14 @@ def judge(
         if not is_finite(value):
             return failed("nonfinite", f"the last `{metric}` is {value}")
     return {"state": "complete", "reason": end.get("reason"), "value": value, "detail": end.get("detail") or ""}
+
+
+def _reduced_so_far(extraction: Extraction, objective: Mapping[str, Any]) -> float | None:
+    """The objective of a trial that did not come to its end: its last or best finite value."""
+    points = extraction.points.get(objective["metric"]) if extraction.unreadable is None else None
+    finite = [value for _, value in points or () if is_finite(value)]
+    if not finite:
+        return None
+    if objective.get("reduce") == "best":
+        return min(finite, key=lambda each: loss_of(each, objective["direction"]))
+    return finite[-1]

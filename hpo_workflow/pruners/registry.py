@@ -37,14 +37,14 @@ def _amount(description: str, default: float | None = None, low: float = -math.i
     return Option("a number" if math.isinf(low) else f"a number from {low:g}", accepts, description, default)
 
 
-_WARMUP = _amount("No trial is stopped up to this step.", 0, 0)
+_WARMUP = _amount("No trial is stopped up to this step; 0 is no such bound.", 0, 0)
 _AUDIT = number(
     "The share of the trials that would be stopped which runs on, to see what is lost; the seed decides which.", 0, 1, 0
 )
 _COMPARED = {
     "startup": whole("Complete trials that are waited for before anything is stopped.", 5),
     "warmup": _WARMUP,
-    "interval": _amount("A trial is judged again after so many steps.", 1, 0),
+    "interval": _amount("Steps between two judgements of a trial; with 0 each new step is judged.", 0, 0),
     "audit": _AUDIT,
 }
 

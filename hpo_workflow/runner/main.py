@@ -29,6 +29,7 @@ from hpo_workflow.runner.process import (
     Supervisor,
     in_cluster_job,
 )
+from hpo_workflow.runner.pruning import Pruning
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
 
@@ -96,6 +97,7 @@ class Runner:
             margin = min(60.0, options.runtime_s / 4)
             self._deadline = self._started + options.runtime_s - margin
         self._lost_before: list[dict[str, Any]] = []
+        self._pruning: Pruning | None = None
 
     @staticmethod
     def _load(path: str, what: str) -> dict[str, Any]:
@@ -233,6 +235,7 @@ class Runner:
                 except OSError:
                     pass
 
+        self._pruning = self._make_pruning()
         supervisor = Supervisor(
             program,
             log,
@@ -245,6 +248,7 @@ class Runner:
             self._spec["limits"],
             self._deadline,
             self._options.runtime_s,
+            self._pruning,
         )
         try:
             outcome = supervisor.run()
@@ -255,6 +259,20 @@ class Runner:
             lease.release()
         order = outcome.order or self._verdict(outcome)
         return self._publish(claim, started, outcome, order, log, reader, devices)
+
+    def _make_pruning(self) -> Pruning | None:
+        """What judges the trial's reports, in a study with a pruner."""
+        if not self._spec.get("pruner"):
+            return None
+        index = self._paths.curve_index(self._plan["metrics_digest"])
+        return Pruning(self._spec, self._number, self._trial.get("fidelity"), index)
+
+    def _pruned(self, order: Order) -> dict[str, Any]:
+        """What the pruner found, for the result record: why it ended the trial, or would have done so."""
+        found = None if self._pruning is None else self._pruning.finding
+        if found is None or not (found.is_audited or order.kind == "pruned"):
+            return {}
+        return {"pruning": found.to_json()}
 
     def _wait_for_devices(self, lease: GpuLease, claim: claims.Claim) -> list[str] | Order:
         told = False
@@ -455,6 +473,7 @@ class Runner:
             "params": trial["params"],
             "fidelity": trial.get("fidelity"),
             "end": {"kind": order.kind, "reason": order.reason, "detail": order.detail},
+            **self._pruned(order),
             "attempts": [*claim.lost_before, claims.summary(claim.record, end)],
             "exit_code": outcome.exit_code,
             "seconds": seconds,

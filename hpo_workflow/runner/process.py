@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hpo_workflow.metrics import MetricReader
+    from hpo_workflow.runner.pruning import Pruning
 
 STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.EFBIG)
 """What a full or broken disk answers."""
@@ -284,26 +285,25 @@ class MetricsFile:
         self._reader = reader
         self._offset = 0
 
-    def read(self) -> bool:
-        """Read what is new; whether there was something."""
+    def read(self) -> list[tuple[str, float, float]] | None:
+        """Read what is new: its points, None where there was nothing."""
+        points: list[tuple[str, float, float]] | None = None
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return False
+            return None
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return False
+                return None
             os.lseek(descriptor, self._offset, os.SEEK_SET)
-            new = False
             while True:
                 data = os.read(descriptor, READ_BYTES)
                 if not data:
-                    return new
-                new = True
+                    return points
                 self._offset += len(data)
-                self._reader.feed_records(data)
+                points = (points or []) + self._reader.feed_records(data)
         except OSError:
-            return False
+            return points
         finally:
             os.close(descriptor)
 
@@ -350,6 +350,7 @@ class Supervisor:
         check: Is asked every POLL_S whether the program must end.
         on_order: Is told at once when it must, before it has ended.
         deadline: On the monotonic clock.
+        pruning: Judges what it reports; None where the study has no pruner.
     """
 
     def __init__(
@@ -365,6 +366,7 @@ class Supervisor:
         limits: Mapping[str, Any],
         deadline: float | None,
         runtime_s: float | None,
+        pruning: Pruning | None = None,
     ) -> None:
         self._program = program
         self._log = log
@@ -378,7 +380,9 @@ class Supervisor:
         self._grace_s: float = limits["grace_s"]
         self._deadline = deadline
         self._runtime_s = runtime_s
+        self._pruning = pruning
         self._outcome = Outcome()
+        self._ended = False
         self._tail = b""
         self._heard = 0.0
         self._kill_at: float | None = None
@@ -405,6 +409,8 @@ class Supervisor:
             if ended is None:
                 waits.append(next_sample)
             waits += [when for when in (self._deadline, self._kill_at) if when is not None and when > now]
+            if self._pruning is not None and self._pruning.due is not None and self._may_prune():
+                waits.append(self._pruning.due)
             if self._silence_s is not None and outcome.order is None and ended is None:
                 waits.append(self._heard + self._silence_s)
             if ended is not None or self._killed:
@@ -416,14 +422,17 @@ class Supervisor:
                 elif not self._read():
                     poll.unregister(self._program.output)
             now = time.monotonic()
+            if now >= next_poll:
+                points = self._metrics_file.read()
+                if points is not None:
+                    self._heard = now
+                    self._take(points, recorded=True)
+            self._prune()
             if ended is None and self._reap():
                 ended = now
                 outcome.seconds = now - started
             if now >= next_poll:
                 next_poll = now + POLL_S
-                if self._metrics_file.read():
-                    self._heard = now
-                    self._stop_at_target()
                 order = self._check()  # also while the program ends: it is the heartbeat
                 if order is not None and ended is None:
                     self._give(order)
@@ -464,9 +473,15 @@ class Supervisor:
             return False
         self._heard = time.monotonic()
         self._note(data)
-        if self._reader.feed(data):
-            self._stop_at_target()
+        self._take(self._reader.feed(data), recorded=False)
         return True
+
+    def _take(self, points: list[tuple[str, float, float]], recorded: bool) -> None:
+        """What new points of metrics mean: the target comes first."""
+        if points:
+            self._stop_at_target()
+            if self._pruning is not None:
+                self._pruning.report(points, recorded)
 
     def _note(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-TAIL_BYTES:]
@@ -486,10 +501,26 @@ class Supervisor:
 
     # ---- the end -------------------------------------------------------------------------------------------
     def _stop_at_target(self) -> None:
-        if self._outcome.order is None and self._reader.target_reached():
-            self._give(
-                Order("done", "target", f"{self._reader.objective} reached the target {self._reader.best():.6g}")
-            )
+        given = self._outcome.order
+        if (given is not None and given.kind != "pruned") or not self._reader.target_reached():
+            return
+        order = Order("done", "target", f"{self._reader.objective} reached the target {self._reader.best():.6g}")
+        if given is None:
+            self._give(order)
+        else:  # it was hopeless, and reached the target while it ended: that counts
+            self._outcome.order = order
+            self._on_order(order)
+
+    def _may_prune(self) -> bool:
+        return self._outcome.order is None and not self._ended
+
+    def _prune(self) -> None:
+        """End the program if its reports are hopeless, unless it has ended by itself meanwhile."""
+        if self._pruning is None or not self._may_prune():
+            return
+        found = self._pruning.judge()
+        if found is not None and not found.is_audited and not self._reap():
+            self._give(Order("pruned", found.rule, found.sentence))
 
     def _give(self, order: Order) -> None:
         """The program must end: SIGTERM now, SIGKILL after the grace time."""
@@ -521,9 +552,13 @@ class Supervisor:
             kill_processes(processes_of(self._directory), signal.SIGKILL)
 
     def _reap(self) -> bool:
+        """Whether the program itself has ended."""
+        if self._ended:
+            return True
         pid, status, usage = os.wait4(self._program.group, os.WNOHANG)
         if pid == 0:
             return False
+        self._ended = True
         self._outcome.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
         unit = 1e6 if os.uname().sysname == "Darwin" else 1e6 / 1024
         self._outcome.max_rss_mb = max(self._outcome.max_rss_mb, usage.ru_maxrss / unit)

@@ -95,6 +95,10 @@ class StudyPaths:
         """A cache of the metric files, one JSON line each; can be deleted at any time."""
         return self._join("state", "index", f"{metrics_digest}.jsonl")
 
+    def curve_index(self, metrics_digest: str) -> str:
+        """A cache of how complete trials went, one JSON line each, for pruners; can be deleted at any time."""
+        return self._join("state", "index", f"{metrics_digest}.curves.jsonl")
+
     @property
     def batch_index(self) -> str:
         """A cache of the batch records, one JSON line each; can be deleted at any time."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from hpo_workflow.metrics import MetricReader, judge
 from hpo_workflow.metrics.reader import CAP_POINTS
 from tests.metrics.reading import BEST, DONE, LOSS, read, verdict
@@ -30,6 +34,28 @@ def test_a_program_that_failed_keeps_its_reason_whatever_it_printed() -> None:
     end = {"kind": "failed", "reason": "exit_code", "detail": "exit code 1"}
     judged = judge(end, read("loss=1"), LOSS, 1.0, 1.0)
     assert judged == {"state": "failed", "reason": "exit_code", "value": None, "detail": "exit code 1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "objective", "value"),
+    [
+        ("loss=0.5\nloss=0.7\n", LOSS, 0.7),
+        ("loss=0.5\nloss=0.7\n", BEST, 0.5),
+        ("loss=0.5\nloss=0.7\n", {**BEST, "direction": "maximize"}, 0.7),
+        ("loss=0.5\nloss=nan\n", LOSS, 0.5),
+        ("loss=inf\nloss=0.5\nloss=-inf\n", BEST, 0.5),
+        ("loss=nan\nloss=inf\n", LOSS, None),
+        ("", LOSS, None),
+        ("other=1\n", BEST, None),
+        ("loss=0.5\nloss=1,000\n", LOSS, None),
+    ],
+)
+def test_a_pruned_trial_keeps_the_value_of_what_it_had_printed(
+    text: str, objective: dict[str, Any], value: float | None
+) -> None:
+    end = {"kind": "pruned", "reason": "median", "detail": "step 2: ..."}
+    judged = judge(end, read(text, objective), objective, 1.0, 1.0)
+    assert judged == {"state": "pruned", "reason": "median", "value": value, "detail": "step 2: ..."}
 
 
 def test_seconds_and_memory_can_be_the_objective() -> None:

@@ -27,7 +27,7 @@ LEAST = {
 
 def test_the_short_form_stands_for_all_defaults(tmp_path: Path) -> None:
     short = load_mapping({**STUDY, "pruner": "median"}, "s", base_dir=tmp_path).spec.pruner
-    assert short == {"name": "median", "startup": 5, "warmup": 0, "interval": 1, "audit": 0}
+    assert short == {"name": "median", "startup": 5, "warmup": 0, "interval": 0, "audit": 0}
     assert (
         load_mapping({**STUDY, "pruner": {"name": "median", "x-why": 1}}, "s", base_dir=tmp_path).spec.pruner == short
     )
