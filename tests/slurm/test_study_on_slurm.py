@@ -153,6 +153,15 @@ def test_a_study_survives_a_cancelled_job_a_time_limit_and_a_dead_node(tmp_path:
     assert states["CANCELLED"] == 1
     assert states["NODE_FAIL"] >= 1
 
+    # and so do its accounts, a moment later
+    def accounted() -> list[dict[str, str]]:
+        rows = cluster.sacct(("JobID", "State", "AllocTRES", "End"))
+        return [row for row in rows if row["JobID"] in used and row["End"] != "Unknown"]
+
+    assert wait_until(lambda: len(accounted()) == len(used), 60, pause=1.0), accounted()
+    assert all("gres/gpu=1" in row["AllocTRES"].split(",") for row in accounted())
+    assert Counter(row["State"].split()[0] for row in accounted()) == states
+
     # while jobs waited it said so
     text = said.read_text()
     assert "waiting" in text and ("Resources" in text or "Priority" in text), text
