@@ -54,7 +54,12 @@ MENU = {
         "docs/reference/glossary",
         "docs/reference/*",
     ],
-    "Explanation": ["docs/explanation/rolling", "docs/explanation/*"],
+    "Explanation": [
+        "docs/explanation/rolling",
+        "docs/explanation/samplers",
+        "docs/explanation/multifidelity",
+        "docs/explanation/*",
+    ],
     "Examples": ["examples/*/README"],
     "Project": ["docs/benchmarks", "CHANGELOG", "CONTRIBUTING", "docs/*"],
 }
