@@ -336,6 +336,16 @@ class SnakefileStudy:
         """The declared output of propose that a trial is in."""
         return self.declared.batch(batch)
 
+    def ended(self, number: int, batch: int) -> list[str]:
+        """What the parse of a trial waits for.
+
+        In a dry run nothing where the trial has its result: a run makes the file again that was swept (`_mend`), a dry
+        run writes nothing, and its table would name trials that nobody runs.
+        """
+        if self._workflow.dryrun and result_exists(self.folder.paths, number):
+            return []
+        return [self.declared.done(number, batch)]
+
     def changed(self) -> list[str]:
         """A file that every parse changes, once there is one."""
         return [self.declared.changed] if os.path.exists(self.folder.paths.changed) else []
@@ -367,8 +377,11 @@ def dry_run_sentence(rolling: Rolling) -> str:
     """Where a study stands, for `snakemake -n`, whose job table never shows the whole of it."""
     state = rolling.state
     words = [f"study {rolling.spec.study}: {state.done_text}"]
-    if state.live:
-        words.append(f"{len(state.live)} to run or to read")
+    unread = sum(result_exists(rolling.folder.paths, number) for number in state.live)
+    if len(state.live) > unread:
+        words.append(f"{len(state.live) - unread} to run")
+    if unread:
+        words.append(f"{unread} have run, their output is to be read")
     best = state.incumbent
     if best is not None:
         words.append(f"best {rolling.spec.objective.metric} {best.value:g} (trial {best.number})")

@@ -164,9 +164,13 @@ def test_a_dry_run_says_where_the_study_stands(tmp_path: Path) -> None:
     scheduler.propose(0)
     scheduler.run(1, 0, outcome(1, 0, 0.25))
     assert dry_run_sentence(scheduler.rolling()) == (
-        "study s: 1 of 4 trials done; 1 to run or to read; best loss 0.25 (trial 1); "
+        "study s: 1 of 4 trials done; 1 to run; best loss 0.25 (trial 1); "
         "the next batch would hold 1; further trials appear as these end."
     )
+    result = Path(scheduler.folder.paths.result_record(0))
+    replace(str(result), "{}")  # it has run and was not read
+    assert "; 1 have run, their output is to be read; best" in dry_run_sentence(scheduler.rolling())
+    result.unlink()
     scheduler.to_the_end(scheduler.rolling())
     assert dry_run_sentence(scheduler.rolling()) == (
         "study s: 4 of 4 trials done; best loss 0 (trial 0); ended: 4 of 4 trials done."

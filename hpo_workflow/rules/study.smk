@@ -39,6 +39,10 @@ def batch_of(wildcards):
     return ancient(STUDY.batch_of(int(wildcards.batch)))
 
 
+def ended(wildcards):
+    return STUDY.ended(int(wildcards.number), int(wildcards.batch))
+
+
 def call(verb):
     return lambda wildcards, output: STUDY.call(verb)
 
@@ -101,7 +105,7 @@ rule trial:
 
 checkpoint parse:
     input:
-        f"{OUT}/state/done/{{shard}}/{{number}}-{{batch}}.json",
+        ended,
     output:
         f"{OUT}/state/metrics/{STUDY.metrics_digest}/{{shard}}/{{number}}-{{batch}}.json",
     priority: 200

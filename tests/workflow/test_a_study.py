@@ -51,6 +51,9 @@ def test_a_changed_metric_is_read_from_the_logs_and_no_trial_runs(tmp_path: Path
     place = Place(tmp_path, command=command)
     place.snakemake()
     place.write(objective={"metric": "other", "direction": "minimize"})
+    looked = place.snakemake("-n")
+    assert "0 of 6 trials done; 6 have run, their output is to be read;" in looked
+    assert "checkpoint parse:" in looked and "rule trial:" not in looked
     place.snakemake()
     assert len(place.starts) == 6
     assert (place.best["value"], place.best["trial"]) == (2.0, 5)
@@ -159,7 +162,7 @@ def test_the_study_is_refused_while_another_snakemake_runs_it(tmp_path: Path) ->
     said = place.snakemake(code=2)
     assert f"this study is being run already (process {process.pid} on " in said
     assert "Traceback" not in said
-    assert "to run or to read" in place.snakemake("-n")  # looking is allowed
+    assert "of 6 trials done" in place.snakemake("-n")  # looking is allowed
     process.wait(timeout=120)
     assert process.returncode == 0
     assert sorted(place.starts) == list(range(6))
