@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hpo_workflow.objective import is_better, loss_of
@@ -99,3 +100,46 @@ def busy_s(spans: Iterable[tuple[float, float]]) -> float:
             total += end - start
             until = end
     return total
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What a study's pruner did, and what its audit says of it.
+
+    Args:
+        n_pruned: Trials that it ended.
+        audited: Numbers of the trials that it would have ended and that ran on, ascending.
+        complete: Those of them that are complete.
+        among_best: Those that are among the best quarter of the complete trials of their fidelity: had they been ended,
+            it would have been a mistake.
+        best: The best trial of the study, where it is one of them.
+    """
+
+    n_pruned: int
+    audited: tuple[int, ...]
+    complete: tuple[int, ...]
+    among_best: tuple[int, ...]
+    best: int | None
+
+
+def pruning(state: StudyState) -> Pruning:
+    """What pruning cost and what it may have cost, from the trials that have ended.
+
+    Of n complete trials the best quarter are n // 4, at least one; ties go to the lower number.
+    """
+    direction = state.spec.objective.direction
+    audited = tuple(sorted(number for number, trial in state.finished.items() if trial.audited))
+    ranked: dict[float | None, list[tuple[float, int]]] = {}
+    for number, trial in state.finished.items():
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
+            ranked.setdefault(trial.proposal.fidelity, []).append((loss_of(trial.value, direction), number))
+    complete = {number for found in ranked.values() for _, number in found}
+    top = {number for found in ranked.values() for _, number in sorted(found)[: max(1, len(found) // 4)]}
+    best = state.incumbent
+    return Pruning(
+        n_pruned=state.n_in(TrialState.PRUNED),
+        audited=audited,
+        complete=tuple(number for number in audited if number in complete),
+        among_best=tuple(number for number in audited if number in top),
+        best=best.number if best is not None and best.audited else None,
+    )

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from hpo_workflow.analysis import best_so_far, busy_s, failures_by_reason, gpu_hours, some_of, thinned
+from hpo_workflow.analysis import (
+    Pruning,
+    best_so_far,
+    busy_s,
+    failures_by_reason,
+    gpu_hours,
+    pruning,
+    some_of,
+    thinned,
+)
+from hpo_workflow.spec import Budget
 from hpo_workflow.study_state import StudyState
 from tests.records import IDENTITY, batch, outcome, spec
 
@@ -70,3 +81,36 @@ def test_gpu_hours_count_every_attempt_and_no_cached_result() -> None:
 def test_busy_time_counts_overlaps_once_and_pauses_not_at_all() -> None:
     assert busy_s([]) == 0
     assert busy_s([(100.0, 130.0), (0.0, 10.0), (5.0, 8.0), (8.0, 20.0), (7.0, 7.0)]) == 50
+
+
+def ended(number: int, value: float | None, state: str = "complete", audited: str = "") -> dict[str, Any]:
+    reason = None if state == "complete" else "median"
+    return outcome(number, 0, value, state=state, reason=reason, audited=audited)
+
+
+def test_an_audit_counts_what_it_would_have_been_wrong_to_end() -> None:
+    study = spec(budget=Budget(40, 40))
+    state = StudyState(study, IDENTITY)
+    state.add_batch(batch(0, {n: {"x": n / 40} for n in range(14)}, study))
+    for number in range(8):
+        state.add_outcome(ended(number, 1.0 + number))
+    assert pruning(state) == Pruning(0, (), (), (), None)
+    for number, value, how in ((8, 0.5, "complete"), (9, 3.5, "complete"), (10, None, "failed"), (11, 2.0, "complete")):
+        state.add_outcome(ended(number, value, how, audited="step 3: ..."))
+    state.add_outcome(ended(12, 0.1, "pruned"))
+    state.add_outcome(ended(13, None, "pruned"))
+    # of eleven complete trials the best two are 8 (0.5) and 0 (1.0)
+    assert pruning(state) == Pruning(2, (8, 9, 10, 11), (8, 9, 11), (8,), 8)
+
+
+def test_of_few_complete_trials_the_best_one_is_the_best_quarter_and_fidelities_are_apart() -> None:
+    study = spec(budget=Budget(40, 40))
+    state = StudyState(study, IDENTITY)
+    record = batch(0, {n: {"x": n / 40} for n in range(4)}, study)
+    for trial in record["trials"]:
+        trial["fidelity"] = 9.0 if trial["number"] < 2 else 27.0
+    state.spec = spec(budget=Budget(40, 40))
+    state.add_batch(record)
+    for number, value in enumerate((0.9, 0.8, 0.2, 0.1)):
+        state.add_outcome(ended(number, value, audited="step 1: ..." if number in (1, 2) else ""))
+    assert pruning(state) == Pruning(0, (1, 2), (1, 2), (1,), None)

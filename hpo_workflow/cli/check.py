@@ -14,6 +14,7 @@ import click
 from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.cli.terminal import duration, number, params_text, plural, say, show
 from hpo_workflow.earlier_results import Source, map_rows
+from hpo_workflow.pruners.registry import describe as describe_pruner
 from hpo_workflow.samplers.history import Observation
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.study_folder import StudyFolder
@@ -105,6 +106,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
             "configurations": space.n_configurations(),
             "grid": space.grid_size(),
         },
+        "pruner": None if spec.pruner is None else dict(spec.pruner),
         "sampler": chosen_sampler(plan, sum(len(each.observations) for each in earlier)),
         "trials": n_configurations,
         "rungs": rungs,
@@ -242,6 +244,8 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     shown.append(f"Sampler: {chosen}{', chosen by auto' if spec.sampler['name'] == 'auto' else ''}")
     if spec.fidelity is not None:
         shown.append(_rungs(spec.fidelity, report["rungs"]))
+    if spec.pruner is not None:
+        shown.append(f"Pruner: {describe_pruner(spec.pruner)}")
     shown.append(_asked(plan, report))
     shown += _cluster(study, plan, report["cluster"])
     if report["conflict"] is not None:

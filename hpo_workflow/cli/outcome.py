@@ -7,7 +7,8 @@ import os
 import shlex
 from typing import Any
 
-from hpo_workflow.cli.terminal import number, params_text, printable
+from hpo_workflow.analysis import pruning
+from hpo_workflow.cli.terminal import number, params_text, plural, printable
 from hpo_workflow.runner.command import resume_from
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
@@ -79,6 +80,20 @@ def state_counts(state: StudyState) -> dict[str, int]:
     """How many trials there are in each state, those without any left out."""
     counts = {kind.value: state.n_in(kind) for kind in TrialState if kind.is_terminal}
     return {name: count for name, count in counts.items() if count}
+
+
+def pruning_lines(state: StudyState) -> list[str]:
+    """What the pruner did, and what it would have done to trials that ran on; nothing where there is nothing to say."""
+    found = pruning(state)
+    name = "the pruner" if state.spec.pruner is None else str(state.spec.pruner["name"])
+    lines = [f"pruning: {name} ended {plural(found.n_pruned, 'trial')}"] if found.n_pruned else []
+    if found.audited:
+        ran = f"audit: {plural(len(found.audited), 'trial')} that {name} would have ended ran on"
+        which = f" (trial {', '.join(map(str, found.among_best))})" if found.among_best else ""
+        top = f"{len(found.among_best) or 'none'} of them ended among the best quarter of the complete trials{which}"
+        best = f"; trial {found.best} is the best of all" if found.best is not None else ""
+        lines.append(f"{ran}; {top}{best}")
+    return lines
 
 
 def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None, page: str = "") -> list[str]:

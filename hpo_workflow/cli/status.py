@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 from collections import Counter
@@ -10,8 +11,9 @@ from typing import Any
 
 import click
 
+from hpo_workflow.analysis import pruning
 from hpo_workflow.cli.follow import warning_text
-from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, state_counts
+from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, pruning_lines, state_counts
 from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
 from hpo_workflow.cli.terminal import duration, plural, show
 from hpo_workflow.cli.unfinished import unfinished
@@ -81,6 +83,7 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "best": best_record(folder, state),
         "warnings": [{"trial": number, "warning": warning} for warning, number in state.warnings.items()],
         "replaced": state.replaced,
+        "pruning": dataclasses.asdict(pruning(state)),
         "n_cached": state.n_cached,
         "trial_seconds": round(sum(t.seconds or 0.0 for t in state.finished.values() if not t.cached), 1),
         "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
@@ -120,6 +123,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     shown += [f"not counted: {plural(count, 'trial')} {why}" for why, count in not_counted.items() if count]
     shown += [warning_text(number, warning) for warning, number in state.warnings.items()]
     shown += replaced_lines(state.replaced)
+    shown += pruning_lines(state)
     if report["running"]:
         shown.append("running now:")
         shown += [f"  trial {number}: {log_path(folder, number)}" for number in report["running"][:10]]

@@ -87,6 +87,7 @@ def trial_rows(folder: StudyFolder, state: StudyState) -> list[dict[str, Any]]:
                 "metrics": {} if trial is None else dict(trial.metrics),
                 "reason": None if trial is None else trial.reason,
                 "detail": None if trial is None else trial.detail or None,
+                "audited": None if trial is None else trial.audited or None,
                 "seconds": None if trial is None else trial.seconds,
                 "max_rss_mb": None if trial is None else trial.max_rss_mb,
                 "batch": emission.batch,
@@ -107,6 +108,7 @@ def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:
     for row in rows:
         ended = row["state"] if not row["reason"] else f"{row['state']} ({row['reason']})"
         ended += ", from the cache" if row["cached"] else ""
+        ended += ", audited" if row["audited"] else ""
         took = "-" if row["seconds"] is None else duration(row["seconds"])
         params = [value_text(row["params"][name]) if name in row["params"] else "" for name in varied]
         cells.append([str(row["number"]), ended, number(row["value"]), took, *params])
@@ -122,6 +124,7 @@ def write_csv(rows: list[dict[str, Any]]) -> None:
         "value",
         "reason",
         "detail",
+        "audited",
         "seconds",
         "max_rss_mb",
         "batch",
