@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpo_workflow.multifidelity import Continue, Decision, Start
-from hpo_workflow.samplers import Checking, Plan, Replacement, get_sampler
+from hpo_workflow.samplers import Checking, Plan, Replacement, get_sampler, lives_through
 from hpo_workflow.samplers.design import draw_within, start_rng
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.study_state import Emission, StudyState
@@ -154,7 +154,7 @@ def _ideas(
         known: Configurations of the same batch, which it must not propose again.
     """
     sampler = get_sampler(spec.sampler, plan_of(spec))
-    history = state.history()
+    history = state.history(steady=lives_through(sampler))
     if known:
         history = history.with_pending(known)
     if isinstance(sampler, Checking):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hpo_workflow.multifidelity import Method, Step, get_method
-from hpo_workflow.multifidelity.projection import final_losses
+from hpo_workflow.multifidelity.projection import final_losses, first_losses
 from hpo_workflow.objective import is_better, loss_of, reached
 from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.spec import Fidelity, StudySpec, digest_of
@@ -354,21 +354,24 @@ class StudyState:
         earlier = [[(dict(each.params), each.loss) for each in self.earlier]] if self.earlier else []
         return digest_of(list(self.losses().items()), self.pending, *earlier)
 
-    def history(self) -> History:
+    def history(self, *, steady: bool = False) -> History:
         """What a sampler is told: earlier results, losses, failures as failures, everything else as pending.
 
         With `fidelity:` it is one loss for each configuration, as if all had been trained as far as the farthest.
+
+        Args:
+            steady: Whether what was told once must stay: then it is what a configuration's first trial came to.
         """
         if self._ladder is not None:
-            return self._history_of_configurations(self._ladder.top)
+            steps = self.steps()
+            return self._history_of(steps, first_losses(steps) if steady else final_losses(steps, self._ladder.top))
         observations = (Observation(dict(self.finished[n].params), loss) for n, loss in self.losses().items())
         pending = (dict(self.emissions[number].proposal.params) for number in self.pending)
         return History((*self.earlier, *observations), tuple(pending))
 
-    def _history_of_configurations(self, top: int) -> History:
-        steps = self.steps()
+    def _history_of(self, steps: Sequence[Step], losses: Mapping[int, float | None]) -> History:
+        """One observation for each configuration that has a loss; the others are pending."""
         params = {step.config: dict(step.params) for step in steps if step.state is not TrialState.CANCELLED}
-        losses = final_losses(steps, top)
         observations = (Observation(params[config], losses[config]) for config in sorted(losses) if config in params)
         pending = (params[config] for config in sorted(params) if config not in losses)
         return History((*self.earlier, *observations), tuple(pending))

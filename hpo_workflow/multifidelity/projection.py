@@ -167,3 +167,16 @@ def final_losses(steps: Sequence[Step], top: int) -> dict[int, float | None]:
         else:
             found[config] = max(known)
     return dict(sorted(found.items()))
+
+
+def first_losses(steps: Sequence[Step]) -> dict[int, float | None]:
+    """By configuration, what its first trial came to, which nothing that happens later changes; None where it failed.
+
+    For samplers that live through a study from its beginning each time: with other losses they would live another life
+    and not know their own proposals again. A configuration whose first trial was pruned counts as failed.
+    """
+    found: dict[int, float | None] = {}
+    for step in sorted(steps, key=lambda each: each.number):
+        if step.parent is None and not step.is_pending and step.state is not TrialState.CANCELLED:
+            found[step.config] = step.loss
+    return found

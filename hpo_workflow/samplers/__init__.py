@@ -44,6 +44,11 @@ class Checking(Protocol):
         ...
 
 
+def lives_through(sampler: Sampler) -> bool:
+    """Whether a sampler lives through what it was told from the beginning, and must be told the same each time."""
+    return bool(getattr(sampler, "lives_through", False))
+
+
 def known_samplers() -> tuple[str, ...]:
     """Names that `sampler:` may have."""
     return tuple(SAMPLERS)
@@ -142,4 +147,5 @@ __all__ = [
     "check_settings",
     "get_sampler",
     "known_samplers",
+    "lives_through",
 ]

@@ -31,7 +31,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class CMAES:
     population: int | None = None
     sigma: float = 0.2
     plan: Plan = field(default_factory=Plan)
+    lives_through: ClassVar[bool] = True
 
     def propose(self, space: SearchSpace, history: History, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
         losses = _losses(space, history.observations)

@@ -241,6 +241,11 @@ class OptunaSampler:
     sampler: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def lives_through(self) -> bool:
+        """Whether it is made anew from what it proposed before, and so must be told the same of that each time."""
+        return _class_name(self.sampler) in LIVED_THROUGH
+
     def propose(self, space: SearchSpace, history: History, n: int, rng: np.random.Generator) -> list[dict[str, Value]]:
         faults = faults_of({"sampler": self.sampler, **self.options}, space)
         if faults:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from hpo_workflow.multifidelity.actions import Step
-from hpo_workflow.multifidelity.projection import final_losses, robust_line
+from hpo_workflow.multifidelity.projection import final_losses, first_losses, robust_line
 from hpo_workflow.trial import TrialState
 
 TOP = 3
@@ -131,3 +131,9 @@ def test_thousands_of_steps_take_no_time() -> None:
     low = [float(i % 997) for i in range(6000)]
     found = final_losses(study(low, {i: low[i] / 2.0 for i in range(0, 6000, 3)}), TOP)
     assert len(found) == 6000
+
+
+def test_a_first_loss_is_not_changed_by_what_comes_later() -> None:
+    first = [step(0, 0, 0, 0.5), step(1, 1, 0, None), step(2, 2, 0, None, TrialState.PRUNED)]
+    later = [Step(3, 0, {"x": 0}, 1, TrialState.COMPLETE, parent=0, loss=0.1), step(4, 3, 0, None, TrialState.PROPOSED)]
+    assert first_losses(first) == first_losses([*first, *later]) == {0: 0.5, 1: None, 2: None}

@@ -98,6 +98,45 @@ def test_every_batch_follows_from_the_ledger(tmp_path: Path, method: str, sample
     assert run.folder.state(run.current).n_counted == 14
 
 
+SAMPLERS = [
+    {"name": "auto"},
+    {"name": "cmaes"},
+    {"name": "sobol"},
+    {"name": "grid", "order": "shuffled"},
+    {"name": "optuna", "sampler": "TPESampler"},
+]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: str(sampler["name"]))
+def test_any_sampler_goes_with_it(tmp_path: Path, sampler: dict[str, Any]) -> None:
+    for package in {"cmaes", "optuna"} & {sampler["name"]}:
+        pytest.importorskip(package)
+    space = {"x": {"type": "float", "low": 0.0, "high": 1.0, "points": 7}, "k": ["a", "b", "c"]}
+    run = study(tmp_path, space=space, sampler=sampler, budget=Budget(20, 4))
+    to_the_end(run, troubled=True)
+    assert run.folder.state(run.current).n_counted == 20
+    trials = emitted(run).values()
+    begun = [str(trial["params"]) for trial in trials if trial["parent"] is None]
+    assert len(set(begun)) == len(begun) == 20
+    assert disagreeing(run) == []
+
+
+def test_a_sampler_that_lives_through_the_study_knows_its_own_proposals(tmp_path: Path) -> None:
+    """Were it told of a promotion's loss, CMA-ES would live another life and not know what it proposed in this one."""
+    pytest.importorskip("cmaes")
+    sampler = {"name": "cmaes", "population": 6}
+    space = {"x": SPACE["x"], "y": SPACE["x"]}
+    run = study(tmp_path, space=space, sampler=sampler, budget=Budget(48, 6), refill="rounds")
+    while run.wants_batch():
+        for number in run.propose():
+            params, fidelity = run.live[number][1]["params"], run.live[number][1]["fidelity"]
+            low = abs(params["x"] - 0.3) + abs(params["y"] - 0.6)
+            run.end(number, f"loss={low if fidelity == 1 else number % 5 - 5!r}\n")  # another order higher up
+    begun = [trial["params"] for trial in emitted(run).values() if trial["parent"] is None]
+    away = [abs(params["x"] - 0.3) + abs(params["y"] - 0.6) for params in begun]
+    assert sum(away[24:]) < 0.8 * sum(away[:24])
+
+
 def test_a_finite_space_that_is_used_up_is_still_trained_to_the_end(tmp_path: Path) -> None:
     run = study(tmp_path, space={"k": ["a", "b", "c", "d"]}, command="echo ${hpo.k}", budget=Budget(50, 2))
     while run.wants_batch() or run.live:
