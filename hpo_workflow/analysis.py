@@ -26,6 +26,20 @@ def best_so_far(values: Iterable[tuple[int, float]], direction: str) -> list[tup
     return improvements
 
 
+def lineage(parents: Mapping[int, int | None], number: int) -> list[int]:
+    """The trials that led to one, from the first to itself.
+
+    Args:
+        parents: Number of the trial that each goes on from; what is not in it is not looked further back from.
+    """
+    line: list[int] = []
+    last: int | None = number
+    while last is not None and last in parents:
+        line.append(last)
+        last = parents[last]
+    return line[::-1]
+
+
 def some_of(values: Mapping[int, float | None], cap: int, direction: str) -> list[int]:
     """At most `cap` of the trials in `values`: a third of them the best, the rest evenly spread; ascending.
 

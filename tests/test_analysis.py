@@ -14,6 +14,7 @@ from hpo_workflow.analysis import (
     busy_s,
     failures_by_reason,
     gpu_hours,
+    lineage,
     pruning,
     some_of,
     thinned,
@@ -29,6 +30,14 @@ def test_best_so_far_lists_the_improvements_only() -> None:
     assert best_so_far(values, "maximize") == [(0, 3.0), (1, 4.0)]
     assert best_so_far([], "minimize") == []
     assert best_so_far([(0, math.inf), (1, 1e300)], "minimize") == [(1, 1e300)]
+
+
+def test_a_lineage_goes_from_the_root_to_the_trial() -> None:
+    parents = {0: None, 1: None, 2: 0, 3: 2, 4: 2, 7: 6}
+    assert lineage(parents, 3) == [0, 2, 3]
+    assert lineage(parents, 1) == [1]
+    assert lineage(parents, 7) == [7]
+    assert lineage(parents, 9) == []
 
 
 def test_some_of_the_trials_are_the_best_and_others_evenly_spread() -> None:

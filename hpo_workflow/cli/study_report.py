@@ -13,6 +13,7 @@ from typing import Any
 
 from hpo_workflow.analysis import Point, busy_s, failures_by_reason, gpu_hours, some_of
 from hpo_workflow.cli.outcome import log_path, log_tail
+from hpo_workflow.cli.schedule import stages_of_best
 from hpo_workflow.cli.status import status
 from hpo_workflow.cli.study_argument import OpenStudy
 from hpo_workflow.cli.terminal import duration, number, plural
@@ -21,7 +22,7 @@ from hpo_workflow.earlier_results import map_rows
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.metrics import Extraction
 from hpo_workflow.parse import read_output, summarise
-from hpo_workflow.report.content import Best, Content, Example, Failures, Row
+from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import read_json, replace
 from hpo_workflow.store.study_folder import StudyFolder
@@ -159,6 +160,8 @@ def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:
         parameters=spec.search_space.parameters,
         rows=_rows(folder, state),
         best=None if best is None else Best(best["trial"], best["value"], best["params"], best["command"]),
+        fidelity="" if spec.fidelity is None else spec.fidelity.name,
+        stages=[] if spec.fidelity is None else _stages(folder, state),
         step=spec.metrics.step or "values printed",
         curves=curves,
         curve_notes=curve_notes,
@@ -244,8 +247,18 @@ def _rows(folder: StudyFolder, state: StudyState) -> list[Row]:
             reason=row["reason"],
             seconds=row["seconds"],
             cached=row["number"] in cached,
+            fidelity=row["fidelity"],
+            parent=row["parent"],
         )
         for row in trial_rows(folder, state)
+    ]
+
+
+def _stages(folder: StudyFolder, state: StudyState) -> list[Stage]:
+    """How the best trial was trained."""
+    return [
+        Stage(stage.number, stage.begins, stage.ends, stage.value, stage.params)
+        for stage in stages_of_best(folder, state)
     ]
 
 

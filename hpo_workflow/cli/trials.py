@@ -85,6 +85,9 @@ def trial_rows(folder: StudyFolder, state: StudyState) -> list[dict[str, Any]]:
                 "value": None if trial is None else trial.value,
                 "params": state.spec.search_space.complete(emission.proposal.params),
                 "metrics": {} if trial is None else dict(trial.metrics),
+                "fidelity": emission.proposal.fidelity,
+                "parent": emission.proposal.parent,
+                "bracket": emission.proposal.bracket,
                 "reason": None if trial is None else trial.reason,
                 "detail": None if trial is None else trial.detail or None,
                 "audited": None if trial is None else trial.audited or None,
@@ -100,10 +103,12 @@ def trial_rows(folder: StudyFolder, state: StudyState) -> list[dict[str, Any]]:
 
 
 def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:
-    """The rows as a table for a terminal."""
+    """The rows as a table for a terminal; with `fidelity:` how far each was trained, and from which trial on."""
     names = state.spec.search_space.names()
     varied = [name for name in names if state.spec.search_space.sampled(name)]
-    header = ["trial", "state", state.spec.objective.metric, "time", *varied]
+    fidelity = state.spec.fidelity
+    further = [] if fidelity is None else [fidelity.name, "from"]
+    header = ["trial", *further, "state", state.spec.objective.metric, "time", *varied]
     cells = []
     for row in rows:
         ended = row["state"] if not row["reason"] else f"{row['state']} ({row['reason']})"
@@ -111,7 +116,8 @@ def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:
         ended += ", audited" if row["audited"] else ""
         took = "-" if row["seconds"] is None else duration(row["seconds"])
         params = [value_text(row["params"][name]) if name in row["params"] else "" for name in varied]
-        cells.append([str(row["number"]), ended, number(row["value"]), took, *params])
+        rung = [number(row["fidelity"]), "" if row["parent"] is None else str(row["parent"])] if further else []
+        cells.append([str(row["number"]), *rung, ended, number(row["value"]), took, *params])
     return table(header, cells) if cells else ["no trials yet"]
 
 
@@ -122,6 +128,9 @@ def write_csv(rows: list[dict[str, Any]]) -> None:
         "config",
         "state",
         "value",
+        "fidelity",
+        "parent",
+        "bracket",
         "reason",
         "detail",
         "audited",

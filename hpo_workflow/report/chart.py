@@ -141,13 +141,30 @@ def scatter(x: Axis | Strips, y: Axis, dots: Sequence[Dot], best: int | None) ->
 def curves(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
     """The course of a metric in many trials; the best trial's is drawn on top."""
     frame = _wide(rail=False)
+    return _svg(frame, "wide", f"{y.title} in the course of each trial", _lines(frame, x, y, lines))
+
+
+def family(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
+    """The value at the end of each trial, joined to that of the trial that it went on from."""
+    frame = _wide(rail=False)
+    return _svg(frame, "wide", f"{y.title} from trial to trial", _lines(frame, x, y, lines))
+
+
+def schedule(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
+    """A parameter of all trials, each while it was trained; that of the best trial's line is drawn on top."""
+    frame = _small(rail=False)
+    return _svg(frame, "small", f"{y.title} while training", _lines(frame, x, y, lines))
+
+
+def _lines(frame: _Frame, x: Axis, y: Axis, lines: Sequence[Line]) -> list[str]:
+    """Axes and a path for each line, the best ones on top."""
     parts = [_axes(frame, x, y)]
     for line in sorted(lines, key=lambda each: each.kind == "best"):
         path = _course(frame, x, y, line.points)
         if path:
             kind = line.kind or f"o{shade(line.order)}"
             parts.append(f'<path class="line {kind}" d="{path}" data-n="{line.number}"/>')
-    return _svg(frame, "wide", f"{y.title} in the course of each trial", parts)
+    return parts
 
 
 def shade(order: float) -> int:

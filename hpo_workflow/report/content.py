@@ -24,6 +24,8 @@ class Row:
         reason: Why it failed or was cancelled.
         seconds: How long its last attempt ran.
         cached: Its result was known already.
+        fidelity: How far it was trained, None where the study has no fidelity.
+        parent: The trial that it went on from.
     """
 
     number: int
@@ -34,6 +36,19 @@ class Row:
     reason: str | None = None
     seconds: float | None = None
     cached: bool = False
+    fidelity: float | None = None
+    parent: int | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A trial on the way to the best one: between which fidelities it was trained, with which sampled parameters."""
+
+    number: int
+    begins: float
+    ends: float
+    value: float | None
+    params: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,8 @@ class Content:
         parameters: What is sampled.
         rows: All trials, by number.
         best: The best trial, None while none is complete.
+        fidelity: What counts how far trials are trained; empty where the study has no fidelity.
+        stages: How the best trial was trained, from its root to itself.
         step: What counts the steps of a learning curve.
         curves: Points of each metric, by metric and trial, of the trials to draw; the objective first.
         curve_notes: What was left out of them.
@@ -100,6 +117,8 @@ class Content:
     parameters: Sequence[Parameter]
     rows: Sequence[Row]
     best: Best | None = None
+    fidelity: str = ""
+    stages: Sequence[Stage] = ()
     step: str = "step"
     curves: Mapping[str, Mapping[int, Sequence[Point]]] = field(default_factory=dict)
     curve_notes: Sequence[str] = ()

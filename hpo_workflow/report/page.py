@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -43,6 +43,9 @@ FEWEST_DOTS = 500
 
 POINTS_OF_A_CURVE = 200
 MOST_METRICS = 8
+MOST_JOINED = 1000
+"""Of so many trials the lineage is drawn."""
+
 OPEN_PLOTS = 24
 """So many scatter plots are open when the page is; the rest can be unfolded."""
 
@@ -59,6 +62,23 @@ class _Column:
     name: str
     kind: str
     first: str = "ascending"
+
+
+@dataclass(frozen=True)
+class _Lineage:
+    """Who went on from whom.
+
+    Args:
+        svg: Values, joined from trial to trial.
+        note: What is left out of it.
+        names: Parameters that the best trial's line has.
+        schedules: Charts of those that changed on the way.
+    """
+
+    svg: Markup
+    note: str
+    names: Sequence[str]
+    schedules: Sequence[Markup]
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,7 @@ def render(content: Content) -> str:
             plot_note=plot_note,
             curves=curves,
             curves_left_out=curves_left_out,
+            lineage=_lineage(content),
             columns=columns,
             cells=cells,
             states=states,
@@ -244,6 +265,60 @@ def _metric_curves(content: Content, metric: str, lines: Sequence[Line]) -> _Cur
     return _Curves(metric, Markup(chart.curves(x, y, lines)), note)
 
 
+# ---- lineage -----------------------------------------------------------------------------------------------
+def _lineage(content: Content) -> _Lineage | None:
+    """How trials went on from each other; None where none did."""
+    rows = {row.number: row for row in content.rows if row.value is not None and row.fidelity is not None}
+    if not any(row.parent in rows for row in rows.values()):
+        return None
+    order = _order(content)
+    of_best = {stage.number for stage in content.stages}
+    drawn = set(some_of({row.number: row.value for row in rows.values()}, MOST_JOINED, content.direction)) | of_best
+    lines = []
+    for row in rows.values():
+        if row.number in drawn:
+            family = [rows[row.parent], row] if row.parent in rows else [row]
+            points = [(each.fidelity, each.value) for each in family]
+            known = [(x, y) for x, y in points if x is not None and y is not None]
+            lines.append(Line(row.number, known, order[row.number], "best" if row.number in of_best else ""))
+    y = value_axis(content.metric, [value for line in lines for _, value in line.points], content.direction)
+    x = _fidelity_axis(content)
+    notes = [_beyond(y, [line.points[-1][1] for line in lines])] if y.cut else []
+    if len(drawn) < len(rows):
+        notes.append(f"Of {len(rows)} trials {len(drawn)} are drawn: the best ones, and others evenly spread.")
+    names = [p.name for p in content.parameters if any(p.name in stage.params for stage in content.stages)]
+    return _Lineage(Markup(chart.family(x, y, lines)), " ".join(notes), names, _schedules(content, drawn))
+
+
+def _fidelity_axis(content: Content) -> Axis:
+    ends = [row.fidelity for row in content.rows if row.fidelity is not None]
+    return number_axis(content.fidelity, 0, max(ends), whole=all(end == int(end) for end in ends))
+
+
+def _schedules(content: Content, drawn: Collection[int]) -> list[Markup]:
+    """A chart for each numeric parameter that changed on the way to the best trial."""
+    rows = {row.number: row for row in content.rows if row.fidelity is not None}
+    order = _order(content)
+    x = _fidelity_axis(content)
+    charts = []
+    for parameter in content.parameters:
+        name = parameter.name
+        y = parameter_axis(parameter)
+        of_best = [stage for stage in content.stages if _shows(parameter, stage.params.get(name))]
+        if not isinstance(y, Axis) or len({stage.params[name] for stage in of_best}) < 2:
+            continue
+        lines = []
+        for row in rows.values():
+            if row.number in drawn and _shows(parameter, row.params.get(name)):
+                begins = rows[row.parent].fidelity if row.parent in rows else 0.0
+                held = float(row.params[name])
+                lines.append(Line(row.number, [(begins or 0.0, held), (row.fidelity or 0.0, held)], order[row.number]))
+        course = [(end, float(stage.params[name])) for stage in of_best for end in (stage.begins, stage.ends)]
+        lines.append(Line(of_best[-1].number, course, 1.0, "best"))
+        charts.append(Markup(chart.schedule(x, y, lines)))
+    return charts
+
+
 # ---- the table ---------------------------------------------------------------------------------------------
 def _table(content: Content) -> tuple[list[_Column], list[tuple[Row, list[str]]]]:
     """The columns, and for each trial its cells from the third on (number and state are the template's)."""
@@ -254,6 +329,7 @@ def _table(content: Content) -> tuple[list[_Column], list[tuple[Row, list[str]]]
         _Column("trial", "n"),
         _Column("state", "s"),
         _Column(content.metric, "n", best_first),
+        *([_Column(content.fidelity, "n"), _Column("from", "n")] if content.fidelity else []),
         _Column("seconds", "n"),
         *(_Column(parameter.name, _kind(parameter)) for parameter in content.parameters),
         *(_Column(name, "n") for name in metrics),
@@ -262,7 +338,8 @@ def _table(content: Content) -> tuple[list[_Column], list[tuple[Row, list[str]]]
     cells = []
     for row in rows:
         params: Mapping[str, Value | None] = row.params
-        line = [value_text(row.seconds)]
+        further = [value_text(row.fidelity), "" if row.parent is None else str(row.parent)]
+        line = [*(further if content.fidelity else []), value_text(row.seconds)]
         line += [_cell(params.get(name)) for name in names]
         line += [value_text(row.metrics.get(name)) for name in metrics]
         cells.append((row, line))

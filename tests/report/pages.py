@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo_workflow.report.content import Best, Content, Example, Failures, Row
+from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.space import Parameter, SearchSpace
 
 HOSTILE = (
@@ -54,11 +54,30 @@ def content(*values: float | None, **changes: Any) -> Content:
     return Content(**{**known, **changes})
 
 
+def population(*values: float | None, **changes: Any) -> Content:
+    """Two members that were trained twice 2 epochs: trials 2 and 3 both went on from trial 0."""
+    xs = [0.2, 0.9, 0.2, 0.24]
+    rows = [
+        row(n, value, params={"x": xs[n]}, fidelity=2 if n < 2 else 4, parent=None if n < 2 else 0)
+        for n, value in enumerate(values)
+    ]
+    stages = [Stage(0, 0, 2, values[0], {"x": 0.2}), Stage(3, 2, 4, values[3], {"x": 0.24})]
+    known: dict[str, Any] = {"rows": rows, "fidelity": "epochs", "stages": stages}
+    return content(**{**known, **changes})
+
+
 def hostile() -> Content:
     """A study in which every text is hostile, and some are very long."""
     space = parameters({"x": {"type": "float", "low": 0.0, "high": 1.0}, "c": [HOSTILE, "b", "y" * 1_000_000]})
     rows = [
-        row(number, number / 10, params={"x": number / 10, "c": HOSTILE}, metrics={HOSTILE: 1.0, "</script>": 2.0})
+        row(
+            number,
+            number / 10,
+            params={"x": number / 10, "c": HOSTILE},
+            metrics={HOSTILE: 1.0, "</script>": 2.0},
+            fidelity=number + 1.0,
+            parent=number - 1 if number else None,
+        )
         for number in range(8)
     ]
     rows.append(row(8, None, params={"x": 0.5, "c": "y" * 1_000_000}, reason=HOSTILE))
@@ -71,6 +90,8 @@ def hostile() -> Content:
         parameters=space,
         rows=rows,
         best=Best(0, 0.0, {HOSTILE: HOSTILE, "c": "y" * 10_000}, HOSTILE),
+        fidelity=HOSTILE,
+        stages=[Stage(n, n, n + 1.0, n / 10, {"x": n / 10, "c": HOSTILE}) for n in range(2)],
         step=HOSTILE,
         curves={HOSTILE: {0: [(1.0, 2.0), (2.0, 3.0)]}, "</script>": {0: [(1.0, 2.0), (2.0, 3.0)]}},
         curve_notes=[HOSTILE],

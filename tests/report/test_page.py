@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from hpo_workflow.report.content import Best, Example, Failures
+from hpo_workflow.report.content import Best, Example, Failures, Stage
 from hpo_workflow.report.page import OPEN_PLOTS, render
-from tests.report.pages import HOSTILE, content, hostile, parameters, row
+from tests.report.pages import HOSTILE, content, hostile, parameters, population, row
 
 
 class Reader(HTMLParser):
@@ -113,6 +113,61 @@ def test_a_study_whose_trials_all_failed_shows_them_and_why() -> None:
 def test_a_single_trial_gets_its_charts() -> None:
     page = render(content(0.5))
     assert len(charts(page, "best so far")) == len(charts(page, "loss against x")) == 1
+
+
+def test_trials_that_go_on_from_each_other_are_joined_and_the_best_ones_stages_listed() -> None:
+    page = render(population(0.5, 0.9, 0.4, 0.3))
+    assert sections(page) == ["progress", "parameters", "lineage", "trials", "provenance"]
+    (family,) = charts(page, "loss from trial to trial")
+    lines = re.findall(r'<path class="line (\w+)" d="(M[^"]*)" data-n="(\d)"/>', family)
+    assert [(kind == "best", number) for kind, _, number in lines] == [
+        (False, "1"),
+        (False, "2"),
+        (True, "0"),
+        (True, "3"),
+    ]
+    ends = {number: path.replace("h0", "").lstrip("M").split("L") for _, path, number in lines}
+    assert [len(ends[number]) for number in "0123"] == [1, 1, 2, 2]
+    assert ends["2"][0] == ends["3"][0] == ends["0"][0]
+    (schedule,) = charts(page, "x while training")
+    (best,) = re.findall(r'<path class="line best" d="M([^"]*)"', schedule)
+    assert len(best.split("L")) == 4
+    stages = page[page.index('aria-label="Stages of the best trial"') :]
+    assert re.findall(r"<td>([^<]*)</td>", stages[: stages.index("</table>")]) == [
+        "0 to 2",
+        "0.5",
+        "0.2",
+        "2 to 4",
+        "0.3",
+        "0.24",
+    ]
+    assert [line[:5] for line in cells(page)] == [
+        ["0", "complete", "0.5", "2", ""],
+        ["1", "complete", "0.9", "2", ""],
+        ["2", "complete", "0.4", "4", "0"],
+        ["3", "complete", "0.3", "4", "0"],
+    ]
+
+
+def test_a_schedule_in_which_nothing_changes_has_no_chart_and_one_of_failures_no_lineage() -> None:
+    same = [Stage(0, 0, 2, 0.5, {"x": 0.2}), Stage(2, 2, 4, 0.4, {"x": 0.2})]
+    page = render(population(0.5, 0.9, 0.4, None, stages=same))
+    assert "lineage" in sections(page)
+    assert charts(page, "x while training") == []
+    assert "lineage" not in sections(render(population(0.5, 0.9, None, None, stages=[])))
+
+
+def test_of_a_large_population_a_part_is_drawn_and_the_best_ones_line_is_whole() -> None:
+    rows = [
+        row(n, 1.0 if n < 100 else 1 / n, fidelity=1 + n // 100, parent=n - 100 if n >= 100 else None)
+        for n in range(1500)
+    ]
+    stages = [Stage(n, n // 100, 1 + n // 100, 1.0, {"x": 0.5}) for n in range(99, 1500, 100)]
+    page = render(content(rows=rows, fidelity="epochs", stages=stages))
+    (family,) = charts(page, "loss from trial to trial")
+    assert family.count('class="line best"') == 15
+    assert 1000 <= family.count('class="line') <= 1015
+    assert re.search(r"Of 1500 trials 10\d\d are drawn", page)
 
 
 @pytest.mark.parametrize(
