@@ -360,12 +360,16 @@ class StudyState:
         With `fidelity:` it is one loss for each configuration, as if all had been trained as far as the farthest.
 
         Args:
-            steady: Whether what was told once must stay: then it is what a configuration's first trial came to.
+            steady: Whether what was told once must stay: then it is what a configuration's first trial came to, and a
+                pruned one failed.
         """
         if self._ladder is not None:
             steps = self.steps()
             return self._history_of(steps, first_losses(steps) if steady else final_losses(steps, self._ladder.top))
-        observations = (Observation(dict(self.finished[n].params), loss) for n, loss in self.losses().items())
+        losses = self.losses()
+        if steady:
+            losses |= {n: None for n in losses if self.finished[n].state is TrialState.PRUNED}
+        observations = (Observation(dict(self.finished[n].params), loss) for n, loss in losses.items())
         pending = (dict(self.emissions[number].proposal.params) for number in self.pending)
         return History((*self.earlier, *observations), tuple(pending))
 

@@ -84,6 +84,13 @@ def test_a_pruned_trial_is_told_by_its_loss_where_larger_values_are_better() -> 
     assert state.losses() == {0: -0.5, 1: -0.5, 2: -0.25}
 
 
+def test_who_must_be_told_the_same_each_time_is_told_that_a_pruned_trial_failed() -> None:
+    study = spec()
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study), outcome(0, 0, 0.5), pruned(1, 0, 0.2))
+    assert [one.loss for one in state.history().observations] == [0.5, 0.5]
+    assert [one.loss for one in state.history(steady=True).observations] == [0.5, None]
+
+
 def test_what_is_told_of_a_pruned_trial_does_not_depend_on_the_order_of_results() -> None:
     study = spec()
     outcomes = [outcome(n, 0, n / 7) for n in range(4)] + [pruned(n, 0, n / 50) for n in range(4, 8)]
