@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hpo_workflow.cli import configurations
 from hpo_workflow.cli.study_argument import not_run_yet, open_study
 from hpo_workflow.cli.terminal import duration, number, say, show, table, value_text
 from hpo_workflow.cli.unfinished import unfinished
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   hpo trials study.yaml
   hpo trials study.yaml --sort value
+  hpo trials study.yaml --each
   hpo trials results/digits --csv > trials.csv
   hpo trials study.yaml --json | jq '.trials[] | select(.state == "failed")'
 """
@@ -41,10 +43,14 @@ Examples:
     show_default=True,
     help="Order: by number, or by value with the best first.",
 )
-def command(study: str, as_csv: bool, as_json: bool, sort: str) -> int:
+@click.option(
+    "--each", is_flag=True, help="With fidelity: a line for each trial, instead of one for each configuration."
+)
+def command(study: str, as_csv: bool, as_json: bool, sort: str, each: bool) -> int:
     """List the trials of a study with their states, values and parameters.
 
-    STUDY is the study file or the folder of its results.
+    STUDY is the study file or the folder of its results. With `fidelity:` a line is a configuration, with what it came
+    to at each level.
     """
     if as_csv and as_json:
         raise click.UsageError("--csv and --json: give one of them.")
@@ -66,8 +72,10 @@ def command(study: str, as_csv: bool, as_json: bool, sort: str) -> int:
         print(json.dumps({"trials": rows}, indent=2))
     elif as_csv:
         write_csv(rows)
-    else:
+    elif state.spec.fidelity is None or each or state.spec.fidelity.method == "pbt":
         show(*shown(rows, state))
+    else:
+        show(*configurations.shown(rows, state))
     return 0
 
 

@@ -255,3 +255,34 @@ def test_the_best_command_of_one_configuration_trains_it_from_the_start(hpo: Hpo
     assert best["command"].endswith("--epochs=3 --from=''")
     status = hpo("status", study).out
     assert "3 of 3 configurations tried, 4 trials done" in status
+
+
+def test_a_configuration_is_shown_with_what_it_came_to_at_each_level(hpo: Hpo) -> None:
+    study = write_study(
+        command="train ${hpo.x} ${trial.fidelity}",
+        fidelity={"name": "epochs", "low": 1, "high": 9},
+        budget={"trials": 4, "parallel": 4},
+    )
+    folder, plan = emit(study)
+    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4, 3: "exit_code"})
+    emit(study)
+    end(folder, plan, {4: 0.1})
+    lines = hpo("trials", study).out.splitlines()
+    assert lines[0].split()[:7] == ["config", "epochs", "1", "epochs", "3", "epochs", "9"]
+    assert [line.split()[:4] for line in lines[1:4]] == [
+        ["0", "0.3", "complete", "1"],
+        ["1", "0.2", "0.1", "complete"],
+        ["2", "0.4", "complete", "1"],
+    ]
+    assert lines[4].split()[:4] == ["3", "-", "failed", "(exit_code)"]
+    assert [line.split()[0] for line in hpo("trials", study, "--sort", "value").out.splitlines()[1:]] == list("1023")
+    assert len(hpo("trials", study, "--each").out.splitlines()) == 6
+    many = write_study(
+        study="many",
+        command="train ${hpo.x} ${trial.fidelity}",
+        fidelity={"name": "epochs", "low": 1, "high": 1024, "eta": 2},
+        budget={"trials": 1, "parallel": 1},
+    )
+    folder, plan = emit(many)
+    end(folder, plan, {0: 0.3})
+    assert hpo("trials", many).out.splitlines()[1].split()[:3] == ["0", "1", "0.3"]
