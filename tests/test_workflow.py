@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hpo_workflow.errors import UsageError
 from hpo_workflow.spec import Budget, Objective, StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_file import load_study
-from hpo_workflow.workflow import WINDOW, Rolling, SnakefileStudy, dry_run_sentence
+from hpo_workflow.workflow import WINDOW, Rolling, SnakefileStudy, _source, dry_run_sentence
 from tests.records import IDENTITY, batch, outcome, spec
 
 
@@ -208,3 +211,26 @@ def test_snakemake_gets_every_spelling_of_a_runtime_as_whole_minutes(
     study = SnakefileStudy.__new__(SnakefileStudy)
     study.spec = load_study(tmp_path / "study.yaml").spec
     assert study.resources == {"runtime": minutes}
+
+
+def snakemake_with(*configfiles: str, config: Sequence[str] = ()) -> Any:
+    """As much of Snakemake's workflow as is asked which study it is for."""
+    return SimpleNamespace(
+        configfiles=[Path(file).absolute() for file in configfiles],
+        config_settings=SimpleNamespace(config_args=list(config)),
+        modifier_stack=[None],
+    )
+
+
+def test_the_study_is_the_one_configfile_and_in_a_clone_without_one_the_quick_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _source(snakemake_with("my/study.yaml"), {}) == "my/study.yaml"
+    with pytest.raises(UsageError, match="one study at a time, and here are 2: .*/a.yaml, .*/b.yaml"):
+        _source(snakemake_with("a.yaml", "b.yaml"), {})
+    with pytest.raises(UsageError, match="no study file. Give one: snakemake --profile slurm --configfile"):
+        _source(snakemake_with(), {})
+    Path("config").mkdir()
+    Path("config/digits.yaml").touch()
+    assert _source(snakemake_with(), {}) == "config/digits.yaml"
