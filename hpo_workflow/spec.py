@@ -177,6 +177,18 @@ class StudySpec:
         """The space as an object; the mapping was validated when the file was loaded."""
         return SearchSpace.from_mapping(self.space)
 
+    @cached_property
+    def n_configurations(self) -> int | None:
+        """How many the study will try: its budget, or all of a smaller space; None where only time bounds it."""
+        space = self.search_space
+        finite = space.n_configurations()
+        if self.sampler["name"] == "grid":
+            grid = space.grid_size()
+            points = space.by_name
+            off_grid = [start for start in self.start if not all(start[n] in (points[n].grid or ()) for n in start)]
+            finite = None if grid is None else grid + len(off_grid)
+        return min((bound for bound in (self.budget.trials, finite) if bound is not None), default=None)
+
     @property
     def metrics_digest(self) -> str:
         """Names how a trial's output is read: a change re-reads logs and re-runs nothing."""

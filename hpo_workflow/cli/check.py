@@ -75,7 +75,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         from hpo_workflow.study_file.conflict import describe_conflict
 
         described = describe_conflict(folder, plan, conflict)
-    n_configurations = trials_asked(plan)
+    n_configurations = plan.spec.n_configurations
     rungs = rungs_of(plan, n_configurations)
     n_trials = (
         n_configurations if rungs is None else None if n_configurations is None else sum(r["trials"] for r in rungs)
@@ -152,19 +152,6 @@ def missing_needs(plan: Plan) -> list[str]:
         for path in plan.spec.needs
         if not os.path.exists(path)
     ]
-
-
-def trials_asked(plan: Plan) -> int | None:
-    """How many configurations the study will run, None where only time bounds it."""
-    spec = plan.spec
-    space = spec.search_space
-    finite = space.n_configurations()
-    if spec.sampler["name"] == "grid":
-        grid = space.grid_size()
-        off_grid = [point for point in spec.start if not all(point[n] in (space.by_name[n].grid or ()) for n in point)]
-        finite = None if grid is None else grid + len(off_grid)
-    bounds = [bound for bound in (spec.budget.trials, finite) if bound is not None]
-    return min(bounds, default=None)
 
 
 def _earlier_sources(plan: Plan, folder: StudyFolder) -> tuple[Source, ...]:

@@ -95,12 +95,12 @@ class Follower:
 
     def left_s(self) -> float | None:
         """About how long it will take, or None while nothing has finished in this run."""
-        budget = self.state.spec.budget
+        spec = self.state.spec
         here = len(self.state.finished) - self.n_before
-        if budget.trials is None or here <= 0:
+        if spec.n_configurations is None or here <= 0:
             return None
-        remaining = max(0, budget.trials - self.state.n_counted)
-        at_a_time = max(1, min(self.peak, budget.parallel))
+        remaining = max(0, spec.n_configurations - self.state.n_counted)
+        at_a_time = max(1, min(self.peak, spec.budget.parallel))
         times = [trial.seconds for trial in self.state.finished.values() if trial.seconds is not None]
         # Trials that go on from others are part of what a configuration takes.
         each = max(1, self.state.n_counted) / max(1, len(self.state.finished))

@@ -59,7 +59,7 @@ def trial_text(trial: Trial, state: StudyState, n_counted: int) -> str:
         reason = f" ({trial.reason})" if trial.reason else ""
         detail = f": {one_line(trial.detail)}" if trial.detail else ""
         ended = f"{trial.state.value}{reason}{detail}"
-    total = "" if state.spec.budget.trials is None else f"/{state.spec.budget.trials}"
+    total = "" if state.spec.n_configurations is None else f"/{state.spec.n_configurations}"
     rung = state.fidelity_text(trial.proposal)
     return f"[{n_counted}{total}] trial {trial.number}{f' ({rung})' if rung else ''}{took}: {ended}"
 
@@ -152,7 +152,7 @@ class LiveProgress:
         state = follower.state
         text = Text(no_wrap=True, overflow="ellipsis")
         text.append(f"{state.spec.study}  ", "bold")
-        total = state.spec.budget.trials
+        total = state.spec.n_configurations
         if total:
             utf8 = self._console.encoding.lower().startswith("utf")
             full = min(BAR, BAR * state.n_counted // total)

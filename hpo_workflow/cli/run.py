@@ -369,7 +369,8 @@ class Run:
             words = f"the output of {plural(unread, 'trial')} is read first"
             done = f"{done}, {words}" if state.n_counted else words
         unit = "trial" if spec.fidelity is None else "configuration"
-        total = f"{unit}s until it is stopped" if spec.budget.trials is None else plural(spec.budget.trials, unit)
+        n = spec.n_configurations
+        total = f"{unit}s until it is stopped" if n is None else plural(n, unit)
         return f"study {spec.study}: {total}, {spec.budget.parallel} at a time; {done} (Snakemake's log: {self._log})"
 
     @property

@@ -11,7 +11,7 @@ import pytest
 
 from hpo_workflow.cli import slurm_queue
 from hpo_workflow.cli.follow import LOOKS, Follower
-from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text
+from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text, trial_texts
 from hpo_workflow.cli.slurm_queue import SlurmQueue, cancel_waiting, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.unfinished import is_running
@@ -90,6 +90,19 @@ def test_time_left_is_remaining_trials_by_duration_and_slots() -> None:
     assert follower.running == set()
     now[0] = 90.0
     assert follower.left_s() == 8 * 90 / 2
+
+
+def test_a_finite_space_bounds_the_time_that_is_left() -> None:
+    now = [0.0]
+    choices = {"x": {"choices": [1, 2, 3]}, "k": 3}
+    folder, plan = emit(write_study(space=choices, sampler="grid", budget={"parallel": 1}))
+    follower = Follower(folder, plan.to_json(), clock=lambda: now[0])
+    claim(folder, 0)
+    follower.tick()
+    end(folder, plan, {0: 0.5})
+    ended = follower.tick()
+    assert trial_texts(ended, follower.state) == ["[1/3] trial 0 in 1 min 30 s: loss 0.5, the best so far"]
+    assert follower.left_s() == 2 * 90
 
 
 def test_running_is_known_from_the_last_claim_and_its_owner() -> None:
