@@ -6,8 +6,19 @@ rungs, and methods nothing of samplers.
 
 from __future__ import annotations
 
-from hpo_workflow.multifidelity.actions import Continue, Decision, Method, Start, Step
+from hpo_workflow.multifidelity.actions import Continue, Decision, Forgetting, Method, Start, Step, ancestors
 from hpo_workflow.multifidelity.methods import METHODS, get_method
 from hpo_workflow.multifidelity.rungs import Ladder
 
-__all__ = ["METHODS", "Continue", "Decision", "Ladder", "Method", "Start", "Step", "get_method"]
+__all__ = [
+    "METHODS",
+    "Continue",
+    "Decision",
+    "Forgetting",
+    "Ladder",
+    "Method",
+    "Start",
+    "Step",
+    "ancestors",
+    "get_method",
+]

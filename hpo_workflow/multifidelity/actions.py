@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -110,3 +110,27 @@ class Method(Protocol):
     def sizes(self, n: int) -> list[int]:
         """About how many trials there will be at each level in a study of `n` configurations of which none fails."""
         ...
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """A method that knows which trials it will never go on from, so that their files are of no use to it."""
+
+    def ancestors(self, steps: Sequence[Step], n_new: int) -> set[int]:
+        """Trials that a decision may still go on from, now or later, whatever becomes of those that are pending.
+
+        A trial that is left out must never come back while the study goes on as it is set: its files may be deleted.
+        One that is in it too many costs disk. Pending trials may be cancelled, and others begun instead of them.
+
+        Args:
+            steps: All trials of the study, ascending by number.
+            n_new: How many configurations may still be started from nothing.
+        """
+        ...
+
+
+def ancestors(method: Method, steps: Sequence[Step], n_new: int) -> set[int]:
+    """The same of any method: of one that does not say, all trials that are complete."""
+    if isinstance(method, Forgetting):
+        return method.ancestors(steps, n_new)
+    return {step.number for step in steps if step.state is TrialState.COMPLETE}

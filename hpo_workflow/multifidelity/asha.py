@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo_workflow.multifidelity.actions import Continue, Decision, Start, Step
-from hpo_workflow.multifidelity.rungs import Ladder, next_promotion, rung_sizes
+from hpo_workflow.multifidelity.rungs import Ladder, next_promotion, not_promoted, rung_sizes
 from hpo_workflow.space import SearchSpace
 
 
@@ -38,6 +38,26 @@ class ASHA:
 
     def sizes(self, n: int) -> list[int]:
         return rung_sizes(n, self.ladder.eta, self.ladder.top)
+
+    def ancestors(self, steps: Sequence[Step], n_new: int) -> set[int]:
+        """Who is still among the best `n // eta` of its rung when everybody has got through it who may.
+
+        Each result of a rung lets at most one more be promoted from it, whoever that is, because the best k of n are
+        among the best k + 1 of n + 1. So to the next rung may come those that have earned it now, and as many as may
+        still come to this one.
+        """
+        rungs: list[list[Step]] = [[] for _ in self.ladder.levels]
+        for step in steps:
+            rungs[step.level].append(step)
+        promoted = {step.parent for step in steps if step.parent is not None}
+        found: set[int] = set()
+        n_coming = n_new
+        for rung in rungs[: self.ladder.top]:
+            n_coming += sum(step.is_pending for step in rung)
+            n_through = sum(step.score is not None for step in rung)
+            found.update(not_promoted(rung, promoted, (n_through + n_coming) // self.ladder.eta))
+            n_coming += len(not_promoted(rung, promoted, n_through // self.ladder.eta))
+        return found
 
     def _decisions(self, steps: Sequence[Step], n_free: int, n_new: int) -> list[Decision]:
         rungs: list[list[Step]] = [[] for _ in self.ladder.levels]

@@ -79,6 +79,43 @@ class PopulationBasedTraining:
     def sizes(self, n: int) -> list[int]:
         return [n] * len(self.ladder.levels)
 
+    def ancestors(self, steps: Sequence[Step], n_new: int) -> set[int]:
+        """What members stand on, and whom they may be replaced by at the levels where they may still be judged."""
+        rungs = self._rungs(steps)
+        found: set[int] = set()
+        floors = [0] * (n_new > 0)  # the lowest level that each member may still be judged at
+        nexts = []  # the lowest level that each may still get to
+        for member in _members(steps).values():
+            last = member[-1]
+            floor = self._ground(last.level, rungs)
+            if last.is_pending or last.state is TrialState.CANCELLED:
+                if last.parent is not None:
+                    found.add(last.parent)
+                elif not last.is_pending:
+                    continue
+                nexts.append(min(last.level, floor + 1))
+            elif _got_through(last):
+                if last.level == self.ladder.top:
+                    continue
+                found.add(last.number)
+                nexts.append(last.level + 1)
+            elif _in_vain(member) < PATIENCE:
+                nexts.append(floor + 1)
+            else:
+                continue
+            floors.append(floor)
+        for level in range(min(floors, default=self.ladder.top), self.ladder.top):
+            n_more = PATIENCE * (n_new + sum(other <= level for other in nexts))  # so often it may end there
+            n_best = max(1, int(self.quantile * (len(rungs[level]) + n_more)))
+            finite = [step.number for step in rungs[level] if _got_through(step)]
+            found.update(finite if self.exploit == "tournament" else finite[:n_best])
+        return found
+
+    def _ground(self, level: int, rungs: Sequence[Sequence[Step]]) -> int:
+        """The highest level up to this one that a member may fall back to, which only rises with time."""
+        reached = (k for k in reversed(range(min(level + 1, self.ladder.top))) if any(map(_got_through, rungs[k])))
+        return next(reached, 0)
+
     # ---- who has something to do ------------------------------------------------------------------------
     def _rungs(self, steps: Sequence[Step]) -> list[list[Step]]:
         """The steps that got through each level, the best first; of equals the lower number."""

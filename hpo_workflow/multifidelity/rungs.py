@@ -90,7 +90,11 @@ def next_promotion(rung: Iterable[Step], promoted: Collection[int], eta: int) ->
     Ties go to the lower trial number, so that a repeated call agrees with the first. A pruned trial is never promoted.
     Source: Li et al. 2020 (ASHA), algorithm 2.
     """
-    through = [(step.score, step.number) for step in rung if step.score is not None]
-    through.sort()
-    earned = (number for score, number in through[: len(through) // eta] if math.isfinite(score))
-    return next((number for number in earned if number not in promoted), None)
+    through = [step for step in rung if step.score is not None]
+    return next(iter(not_promoted(through, promoted, len(through) // eta)), None)
+
+
+def not_promoted(rung: Iterable[Step], promoted: Collection[int], n: int) -> list[int]:
+    """Of the best `n` of a rung those that were not sent up, the best first; a pruned trial is never among them."""
+    through = sorted((step.score, step.number) for step in rung if step.score is not None)
+    return [number for score, number in through[:n] if math.isfinite(score) and number not in promoted]

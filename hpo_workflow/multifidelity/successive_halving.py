@@ -9,14 +9,13 @@ Source: Jamieson and Talwalkar 2016, arXiv:1502.07943; Li et al. 2018, arXiv:160
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hpo_workflow.multifidelity.actions import Continue, Decision, Start, Step
-from hpo_workflow.multifidelity.rungs import Ladder, rung_sizes
+from hpo_workflow.multifidelity.rungs import Ladder, not_promoted, rung_sizes
 from hpo_workflow.space import SearchSpace
 
 
@@ -71,11 +70,23 @@ class SuccessiveHalving:
             bracket += 1
         return found
 
+    def ancestors(self, steps: Sequence[Step], n_new: int) -> set[int]:
+        """Who is among the best of its rung that its bracket will have room for above, and has not gone up."""
+        found: set[int] = set()
+        # For one that is cancelled another is begun, so all that are not full may be filled while a first one runs.
+        grows = n_new > 0 or any(step.is_pending and step.parent is None for step in steps)
+        for bracket, members in _brackets(steps).items():
+            shape = self.shape(bracket)
+            begun = sum(step.parent is None for step in members)
+            size = shape.size if grows else min(begun, shape.size)
+            sizes = rung_sizes(size, self.ladder.eta, self.ladder.top - shape.level)
+            promoted = {step.parent for step in members if step.parent is not None}
+            for size, level in zip(sizes[1:], range(shape.level, self.ladder.top), strict=True):
+                found.update(not_promoted((step for step in members if step.level == level), promoted, size))
+        return found
+
     def _decisions(self, steps: Sequence[Step], n_free: int, n_new: int) -> list[Decision]:
-        brackets: dict[int, list[Step]] = {}
-        for step in steps:
-            if step.bracket is not None:
-                brackets.setdefault(step.bracket, []).append(step)
+        brackets = _brackets(steps)
         decisions: list[Decision] = []
         for bracket, members in sorted(brackets.items()):
             decisions += self._promotions(bracket, members, n_new)
@@ -104,10 +115,17 @@ class SuccessiveHalving:
             rung = [step for step in members if step.level == level]
             if any(step.is_pending for step in rung):
                 break
-            through = sorted((step.score, step.number) for step in rung if step.score is not None)
-            earned = [number for score, number in through[:size] if math.isfinite(score)]
-            waiting = [number for number in earned if number not in promoted]
+            waiting = not_promoted(rung, promoted, size)
             decisions += [Continue(number, level + 1, bracket=bracket) for number in waiting]
             if waiting:
                 break  # the rungs above are not complete
         return decisions
+
+
+def _brackets(steps: Sequence[Step]) -> dict[int, list[Step]]:
+    """The steps of each bracket, in their order."""
+    brackets: dict[int, list[Step]] = {}
+    for step in steps:
+        if step.bracket is not None:
+            brackets.setdefault(step.bracket, []).append(step)
+    return brackets

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hpo_workflow.multifidelity import METHODS, Ladder, Method, Step, get_method
+from hpo_workflow.multifidelity import METHODS, Ladder, Method, Step, ancestors, get_method
 from hpo_workflow.trial import TrialState
 from tests.multifidelity.population_of_steps import SPACE, Course, Outcome, Study, by_x, mixed
 
@@ -89,3 +89,53 @@ def test_nothing_is_begun_beyond_the_budget(method: Method) -> None:
     decisions = method.decide(SPACE, [], 8, 3, np.random.default_rng(0))
     assert len(decisions) == 3
     assert method.decide(SPACE, [], 0, 3, np.random.default_rng(0)) == []
+
+
+# ---- which trials nothing will go on from any more ----------------------------------------------------------------
+def troubled(step: Step, chance: random.Random) -> Outcome:
+    """All that may come of a trial, many failures and ends that cost nothing among it."""
+    draw = chance.random()
+    states = [(0.15, TrialState.CANCELLED), (0.4, TrialState.FAILED), (0.55, TrialState.PRUNED)]
+    for bound, state in states:
+        if draw < bound:
+            return state, None
+    return TrialState.COMPLETE, chance.random()
+
+
+def upside_down(step: Step, chance: random.Random) -> Outcome:
+    """Who ends late is better than all before it."""
+    return TrialState.COMPLETE, -float(step.number)
+
+
+VARIANTS: dict[str, Method] = {
+    **{name: get_method(name, LADDER) for name in METHODS},
+    "asha of two": get_method("asha", Ladder((1, 2, 4, 8), 2)),
+    "hyperband of two": get_method("hyperband", Ladder((1, 2, 4, 8), 2)),
+    "sha of two": get_method("sha", Ladder((1, 2, 4), 2)),
+    "pbt by tournament": get_method("pbt", Ladder((1, 2, 3, 4, 5)), {"exploit": "tournament"}),
+    "pbt in small steps": get_method("pbt", Ladder((1, 2, 3, 4, 5, 6))),
+}
+
+
+@pytest.mark.parametrize("course", [by_x, mixed, troubled, upside_down], ids=lambda course: course.__name__)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_nothing_goes_on_from_a_trial_that_was_let_go(name: str, course: Course) -> None:
+    """Nor does anything that is pending, and every trial is let go in the end."""
+    method = VARIANTS[name]
+    for seed in range(8):
+        study = Study(method, 5 + 4 * seed, 1 + seed, course, seed)
+        gone: set[int] = set()
+        while True:
+            # Now many slots, now few, so that decisions wait.
+            study.parallel = max(len(study.pending), 1 if study.chance.random() < 0.5 else 1 + seed)
+            study.fill()
+            kept = ancestors(method, study.steps, study.n_new)
+            pending = study.pending
+            assert not gone & {step.parent for step in pending}
+            assert not gone & kept, "who was let go has come back"
+            gone |= {step.number for step in study.steps if not step.is_pending} - kept
+            gone -= {step.parent for step in pending if step.parent is not None}
+            if not pending:
+                break
+            study.end_one()
+        assert not ancestors(method, study.steps, study.n_new)

@@ -82,6 +82,8 @@ class Study:
         step = self.chance.choice(self.pending)
         state, loss = self.course(step, self.chance)
         self.steps[step.number] = replace(step, state=state, loss=loss)
+        if state is TrialState.CANCELLED and step.parent is None:
+            self.n_new += 1  # it cost nothing
 
     def run(self) -> None:
         """To the end: until the method wants nothing more and nothing runs."""

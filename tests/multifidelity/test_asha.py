@@ -77,3 +77,15 @@ def test_with_one_level_it_is_the_sampler_alone() -> None:
     study = Study(ASHA(Ladder((5,), 3)), 12, 3)
     study.run()
     assert len(study.steps) == 12 and all(step.parent is None for step in study.steps)
+
+
+def test_who_cannot_be_among_the_best_third_any_more_is_let_go() -> None:
+    """Nine configurations have three places above, however the last two end; nobody goes on twice from one trial."""
+    steps = [
+        Step(number, number, {}, 0, TrialState.COMPLETE if number < 7 else TrialState.PROPOSED, loss=float(number))
+        for number in range(8)
+    ]
+    assert ASHA(LADDER).ancestors(steps, 1) == {0, 1, 2}
+    steps.append(Step(8, 0, {}, 1, TrialState.PROPOSED, parent=0))
+    assert ASHA(LADDER).ancestors(steps, 1) == {1, 2}
+    assert ASHA(LADDER).ancestors(steps, 10**9) == {1, 2, 3, 4, 5, 6}

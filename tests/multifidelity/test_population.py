@@ -397,3 +397,25 @@ def test_levels_are_as_far_apart_as_the_interval_and_the_last_one_is_the_highest
     found = Ladder.even(low, high, interval, whole).levels
     assert found == levels
     assert all(type(level) is (int if whole else float) for level in found)
+
+
+# ---- who is let go -----------------------------------------------------------------------------------------
+def test_members_need_their_own_last_step_and_the_best_of_the_levels_that_are_not_behind_them() -> None:
+    method = PopulationBasedTraining(Ladder((4, 8, 12, 16)))
+    first = [step(number, float(number)) for number in range(4)]
+    second = [step(4 + number, float(number), level=1, parent=number, bracket=number) for number in range(4)]
+    assert method.ancestors(first, 0) == {0, 1, 2, 3}
+    assert method.ancestors([*first, *second], 0) == {4, 5, 6, 7}  # nobody is judged at the first level any more
+    third = [step(8 + number, None, level=2, parent=4 + number, bracket=number) for number in range(4)]
+    assert method.ancestors([*first, *second, *third], 0) == {4, 5, 6, 7}
+    ended = [replace(one, state=COMPLETE, loss=float(one.number)) for one in third]
+    assert method.ancestors([*first, *second, *ended[:3], third[3]], 0) == {7, 8, 9, 10}
+    assert method.ancestors([*first, *second, *ended[:3], third[3]], 1) >= {0, 4, 7, 8, 9, 10}
+
+
+def test_nobody_is_needed_by_members_that_have_reached_the_top_or_are_given_up() -> None:
+    method = PopulationBasedTraining(Ladder((4, 8)))
+    top = step(1, 0.5, level=1, parent=0, bracket=0)
+    in_vain = [step(2 + k, state=FAILED, bracket=1) for k in range(PATIENCE)]
+    assert method.ancestors([step(0, 1.0), top, *in_vain], 0) == set()
+    assert method.ancestors([step(0, 1.0), top, *in_vain[:-1]], 0) == {0}

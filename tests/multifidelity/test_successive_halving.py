@@ -91,3 +91,16 @@ def test_slots_that_would_wait_begin_the_next_bracket() -> None:
     study = Study(SuccessiveHalving(Ladder((1, 3), 3)), 30, 5)
     study.fill()
     assert [step.bracket for step in study.steps] == [0, 0, 0, 1, 1]
+
+
+def test_who_is_not_among_the_best_third_of_a_bracket_is_let_go() -> None:
+    method = SuccessiveHalving(Ladder((1, 3, 9), 3))
+    study = Study(method, 9, 9)
+    study.fill()
+    for _ in range(8):
+        study.end_one()
+    losses = sorted((step.loss, step.number) for step in study.steps if step.loss is not None)
+    assert method.ancestors(study.steps, 0) == {number for _, number in losses[:3]}
+    study.end_one()
+    study.fill()
+    assert len(study.pending) == 3 and not method.ancestors(study.steps, 0)
