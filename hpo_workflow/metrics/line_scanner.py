@@ -37,6 +37,7 @@ class LineScanner:
     Attributes:
         format, lines: As in the section.
         defined: The metrics that `define` reads.
+        with_own_lines: Those of them that have `lines` of their own, and so are read from what `lines` keeps out.
         watched: Whether there are regular expressions of the user, so that `watchdog` must be entered.
     """
 
@@ -52,6 +53,7 @@ class LineScanner:
             lines = UserPattern(rule["lines"], f"metrics.define.{name}.lines") if rule.get("lines") else None
             self._define.append((name, after, regex, lines))
         self.defined = {rule[0] for rule in self._define}
+        self.with_own_lines = {name for name, _, _, lines in self._define if lines is not None}
         self.watched = self._filter is not None or any(regex or lines for _, _, regex, lines in self._define)
         self.watchdog = Watchdog()
 

@@ -211,6 +211,19 @@ class MetricReader:
         result.warnings = self._warnings()
         return result
 
+    def _why_not_read(self, text: str) -> str:
+        """What keeps the objective from being read from a line that mentions it."""
+        lines = self._scanner.lines
+        if self.objective in self._scanner.defined:
+            rule = f"metrics.define.{self.objective}"
+            held = bool(lines) and self.objective not in self._scanner.with_own_lines
+            more = f"; metrics.lines ({lines!r}) holds for it too, as it has no `lines:` of its own" if held else ""
+            return f"{rule} finds no number there{more}"
+        form = '{"%s": 0.5}' if self._scanner.format == "json" else "%s=0.5"
+        filtered = f"metrics.lines ({lines!r}) lets only matching lines through, and " if lines else ""
+        other = other_form(self.objective, text, self._scanner.format)
+        return f"{filtered}the form that is read is `{form % self.objective}`; {other}"
+
     def _hints(self, names: list[str]) -> list[str]:
         """Why the objective was perhaps not found, likeliest first."""
         hints = []
@@ -223,17 +236,7 @@ class MetricReader:
             hints.append(describe_problem(self._broken_json))
         elif self._mention is not None and self._last_problem is None:
             number, text = self._mention
-            form = '{"%s": 0.5}' if self._scanner.format == "json" else "%s=0.5"
-            other = other_form(self.objective, text, self._scanner.format)
-            hints.append(
-                f"line {number} mentions it: `{text}`; "
-                + (
-                    f"metrics.lines ({self._scanner.lines!r}) lets only matching lines through, and "
-                    if self._scanner.lines
-                    else ""
-                )
-                + f"the form that is read is `{form % self.objective}`; {other}"
-            )
+            hints.append(f"line {number} mentions it: `{text}`; {self._why_not_read(text)}")
         if not hints and names:
             hints.append(f"saw {listed(names[:6])}; the objective is `{self.objective}`")
         if not hints:

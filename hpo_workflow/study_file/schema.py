@@ -315,7 +315,8 @@ SCHEMA: dict[str, Any] = {
                     "type": "string",
                     "format": "regex-of-ours",
                     "examples": ["^Test set"],
-                    "description": "A regular expression: only lines in which it is found are read.",
+                    "description": "A regular expression: only lines in which it is found are read, also for `define` "
+                    "where that has no `lines` of its own.",
                 },
                 "step": {
                     "type": "string",
@@ -346,7 +347,8 @@ SCHEMA: dict[str, Any] = {
                             "lines": {
                                 "type": "string",
                                 "format": "regex-of-ours",
-                                "description": "Only lines in which it is found are read for this metric.",
+                                "description": "Only lines in which it is found are read for this metric, whatever "
+                                "`metrics.lines` says.",
                             },
                         },
                     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,19 @@ def test_no_pattern_is_suggested_that_would_match_other_lines_too() -> None:
 )
 def test_lines_that_differ_in_numbers_only_are_one_kind(text: str) -> None:
     assert read(text).warnings == []
+
+
+def test_a_defined_metric_that_lines_keep_out_is_told_how_to_get_through() -> None:
+    text = "Test set: loss=1\nAUC is: 0.75\n"
+    auc = {**LOSS, "metric": "auc"}
+    define: dict[str, Any] = {"auc": {"after": "AUC is:"}}
+    kept_out = read(text, auc, lines="^Test set", define=define)
+    assert kept_out.hints == [
+        "line 2 mentions it: `AUC is: 0.75`; metrics.define.auc finds no number there; "
+        "metrics.lines ('^Test set') holds for it too, as it has no `lines:` of its own"
+    ]
+    through = {"auc": {"after": "AUC is:", "lines": "^AUC"}}
+    assert values(read(text, auc, lines="^Test set", define=through), "auc") == [0.75]
+    other = {"auc": {"after": "AUC was:", "lines": "^AUC"}}
+    (hint,) = read(text, auc, lines="^Test set", define=other).hints
+    assert hint.endswith("`AUC is: 0.75`; metrics.define.auc finds no number there")
