@@ -42,6 +42,7 @@ MENU = {
         "docs/how-to/gpus-and-slurm",
         "docs/how-to/change-a-study",
         "docs/how-to/failures",
+        "docs/how-to/pruning",
         "docs/how-to/results",
         "docs/how-to/many-short-trials",
         "docs/how-to/python",

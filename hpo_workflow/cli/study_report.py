@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from hpo_workflow.analysis import Point, busy_s, failures_by_reason, gpu_hours, some_of
-from hpo_workflow.cli.outcome import log_path, log_tail
+from hpo_workflow.cli.outcome import log_path, log_tail, pruning_lines
 from hpo_workflow.cli.schedule import stages_of_best
 from hpo_workflow.cli.status import status
 from hpo_workflow.cli.study_argument import OpenStudy
@@ -22,11 +22,13 @@ from hpo_workflow.earlier_results import map_rows
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.metrics import Extraction
 from hpo_workflow.parse import read_output, summarise
+from hpo_workflow.pruners.registry import describe as describe_pruner
 from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import read_json, replace
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import StudyState
+from hpo_workflow.trial import TrialState
 
 EXAMPLES_OF_A_REASON = 3
 LARGEST_LOG = 8 * 1024 * 1024
@@ -165,6 +167,9 @@ def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:
         step=spec.metrics.step or "values printed",
         curves=curves,
         curve_notes=curve_notes,
+        pruning=pruning_lines(state),
+        pruned=[(n, t.detail) for n, t in sorted(state.finished.items()) if t.state is TrialState.PRUNED],
+        audited=[(n, t.audited) for n, t in sorted(state.finished.items()) if t.audited],
         failures=_failures(folder, state),
         warnings=_warnings(folder, state, standing),
         facts=_facts(folder, plan, spec, state, results),
@@ -356,6 +361,7 @@ def _facts(
         ("folder", [os.path.abspath(folder.root)]),
         ("identity", [f"{plan['identity']} (command, environment, templates and inputs)"]),
         ("sampler", [_named(spec.sampler) + f", seed {spec.seed}"]),
+        ("pruner", [] if spec.pruner is None else [describe_pruner(spec.pruner)]),
         ("earlier results", _earlier(folder, spec)),
         ("proposals", [", ".join(f"{count} from {origin}" for origin, count in origins.most_common())]),
         ("batches", [f"{len(batches)}, refilled: {spec.refill}, {spec.budget.parallel} trials at a time"]),

@@ -36,12 +36,14 @@ class Dot:
         x: Value of its parameter, or its number.
         value: Its objective; None where it failed.
         order: Its place among all trials, from 0 to 1.
+        pruned: Whether it was ended before its time, so that its value is that of a part.
     """
 
     number: int
     x: Value
     value: float | None
     order: float = 0.0
+    pruned: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Line:
         number: The trial.
         points: Step and value, as printed; a point that is not finite interrupts the line.
         order: The trial's place among all trials, from 0 to 1.
-        kind: `""`, `best` or `failed`.
+        kind: `""`, `best`, `failed` or `pruned`.
     """
 
     number: int
@@ -162,7 +164,8 @@ def _lines(frame: _Frame, x: Axis, y: Axis, lines: Sequence[Line]) -> list[str]:
     for line in sorted(lines, key=lambda each: each.kind == "best"):
         path = _course(frame, x, y, line.points)
         if path:
-            kind = line.kind or f"o{shade(line.order)}"
+            colour = f"o{shade(line.order)}"
+            kind = f"pruned {colour}" if line.kind == "pruned" else line.kind or colour
             parts.append(f'<path class="line {kind}" d="{path}" data-n="{line.number}"/>')
     return parts
 
@@ -195,8 +198,8 @@ def _dots(frame: _Frame, x: Axis | Strips, y: Axis, dots: Sequence[Dot], *, shad
             groups.setdefault("failed", []).append(((at_x, rail), dot.number))
             continue
         colour = f"o{shade(dot.order)}" if shades else "o"
-        beyond = "" if y.holds(dot.value) else " beyond"
-        groups.setdefault(f"{colour}{beyond}", []).append(((at_x, frame.y(y.place(dot.value))), dot.number))
+        how = ("" if y.holds(dot.value) else " beyond") + (" pruned" if dot.pruned else "")
+        groups.setdefault(f"{colour}{how}", []).append(((at_x, frame.y(y.place(dot.value))), dot.number))
     digits = 0 if len(dots) >= MANY else 1
     parts = []
     if "failed" in groups:

@@ -98,6 +98,9 @@ class Content:
         step: What counts the steps of a learning curve.
         curves: Points of each metric, by metric and trial, of the trials to draw; the objective first.
         curve_notes: What was left out of them.
+        pruning: What the pruner did, and what an audit says of it; sentences.
+        pruned: Number of each pruned trial, and why it was ended.
+        audited: Number of each trial that would have been, and why.
         failures: Failed trials by reason, the commonest first.
         warnings: What is doubtful about how outputs were read, or could not be read; sentences.
         facts: Where it all comes from: what it is, and the lines to show.
@@ -122,6 +125,9 @@ class Content:
     step: str = "step"
     curves: Mapping[str, Mapping[int, Sequence[Point]]] = field(default_factory=dict)
     curve_notes: Sequence[str] = ()
+    pruning: Sequence[str] = ()
+    pruned: Sequence[tuple[int, str]] = ()
+    audited: Sequence[tuple[int, str]] = ()
     failures: Sequence[Failures] = ()
     warnings: Sequence[str] = ()
     facts: Sequence[tuple[str, Sequence[str]]] = ()

@@ -42,6 +42,8 @@ FEWEST_DOTS = 500
 """Dots in each of them at least."""
 
 POINTS_OF_A_CURVE = 200
+MOST_SENTENCES = 200
+"""Pruned trials whose reasons are listed."""
 MOST_METRICS = 8
 MOST_JOINED = 1000
 """Of so many trials the lineage is drawn."""
@@ -119,6 +121,7 @@ def render(content: Content) -> str:
             cells=cells,
             states=states,
             n_shades=chart.N_SHADES,
+            most_sentences=MOST_SENTENCES,
             exact=exact,
             params_json=None if content.best is None else json.dumps(content.best.params),
             value_text=value_text,
@@ -189,7 +192,7 @@ def _progress(content: Content) -> tuple[Markup | None, str]:
     complete = [(row.number, row.value) for row in rows if row.value is not None and row.state == "complete"]
     y = value_axis(content.metric, [value for _, value in values], content.direction, content.target)
     x = number_axis("trial", rows[0].number, rows[-1].number, whole=True)
-    dots = [Dot(row.number, row.number, row.value) for row in rows]
+    dots = [Dot(row.number, row.number, row.value, pruned=row.state == "pruned") for row in rows]
     notes = []
     if y.cut:
         notes.append(_beyond(y, [value for _, value in values]))
@@ -225,7 +228,7 @@ def _plots(content: Content) -> tuple[list[Markup], str]:
     plots = []
     for parameter in content.parameters:
         dots = [
-            Dot(row.number, row.params[parameter.name], row.value, order[row.number])
+            Dot(row.number, row.params[parameter.name], row.value, order[row.number], row.state == "pruned")
             for row in rows
             if _shows(parameter, row.params.get(parameter.name))
         ]
@@ -241,7 +244,7 @@ def _shows(parameter: Parameter, value: Value | None) -> bool:
 
 def _curves(content: Content) -> tuple[list[_Curves], str]:
     """The learning curves of each metric that has some, and which metrics are left out."""
-    failed = {row.number for row in content.rows if row.state == "failed"}
+    states = {row.number: row.state for row in content.rows if row.state in ("failed", "pruned")}
     order = _order(content)
     best = None if content.best is None else content.best.number
     metrics = [name for name, trials in content.curves.items() if any(len(points) > 1 for points in trials.values())]
@@ -249,7 +252,7 @@ def _curves(content: Content) -> tuple[list[_Curves], str]:
     for metric in metrics[:MOST_METRICS]:
         lines = []
         for number, points in content.curves[metric].items():
-            kind = "best" if number == best else "failed" if number in failed else ""
+            kind = "best" if number == best else states.get(number, "")
             lines.append(Line(number, thinned(points, POINTS_OF_A_CURVE), order.get(number, 0.0), kind))
         drawn.append(_metric_curves(content, metric, lines))
     left_out = metrics[MOST_METRICS:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hpo_workflow.cli.study_report import Snapshot, gather
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.study_folder import StudyFolder
@@ -80,3 +81,15 @@ def test_an_audit_that_found_nothing_says_so(hpo: Hpo) -> None:
         "audit: 1 trial that median would have ended ran on; none of them ended among the best quarter of the complete "
         "trials\n"
     ) in hpo("status", study).out
+
+
+def test_the_report_shows_what_was_pruned_and_why(hpo: Hpo) -> None:
+    study, folder, plan = finished_study(pruner=PRUNER)
+    change(folder, plan, 3, state="pruned", reason="median", detail=WHY)
+    change(folder, plan, 2, audited="step 4: ...")
+    content = gather(Snapshot(folder.root, plan.to_json()), plan.to_json(), study)
+    assert content.pruning[0] == "pruning: median ended 1 trial"
+    assert content.pruned == [(3, WHY)]
+    assert content.audited == [(2, "step 4: ...")]
+    assert dict(content.facts)["pruner"][0].startswith("median, once 3 trials are complete")
+    assert [row.value for row in content.rows] == [0.5, 0.25, 0.125, 0.75]

@@ -56,6 +56,12 @@ def test_the_best_trial_has_a_ring_where_its_dot_is() -> None:
         assert places(paths(svg, "dots")[0]["d"]) == [(float(ring["cx"]), float(ring["cy"]))]
 
 
+def test_pruned_trials_are_fainter_dots_of_the_same_colour() -> None:
+    y = value_axis("loss", [0.0, 1.0], "minimize")
+    svg = scatter(UNIT, y, [Dot(0, 0.5, 0.5), Dot(1, 0.2, 0.7, pruned=True)], None)
+    assert [path["class"] for path in paths(svg, "dots")] == ["dots o0", "dots o0 pruned"]
+
+
 def test_failed_trials_are_crosses_below_the_plot() -> None:
     y = value_axis("loss", [0.0, 1.0])
     svg = scatter(UNIT, y, [Dot(0, 0.5, 0.0), Dot(1, 0.5, None)], None)
@@ -97,8 +103,9 @@ def test_a_curve_is_interrupted_where_a_value_is_not_finite() -> None:
 def test_the_best_curve_is_drawn_last_and_failed_ones_are_told_apart() -> None:
     points = [(1.0, 0.1), (2.0, 0.2)]
     lines = [Line(0, points, kind="best"), Line(1, points, kind="failed"), Line(2, points, 1.0)]
+    lines.append(Line(3, points, 0.0, "pruned"))
     svg = curves(number_axis("epoch", 1, 2), value_axis("loss", [0.1, 0.2]), lines)
-    assert [path["class"] for path in paths(svg, "line")] == ["line failed", "line o5", "line best"]
+    assert [path["class"] for path in paths(svg, "line")] == ["line failed", "line o5", "line pruned o0", "line best"]
 
 
 def test_a_curve_without_a_finite_point_is_left_out() -> None:

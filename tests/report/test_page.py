@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hpo_workflow.report.content import Best, Example, Failures, Stage
-from hpo_workflow.report.page import OPEN_PLOTS, render
+from hpo_workflow.report.page import MOST_SENTENCES, OPEN_PLOTS, render
 from tests.report.pages import HOSTILE, content, hostile, parameters, population, row
 
 
@@ -100,6 +100,31 @@ def test_a_study_without_a_trial_says_so() -> None:
     page = render(content(state="running"))
     assert "No trial has been proposed yet." in page
     assert sections(page) == ["progress", "provenance"]
+
+
+def test_pruned_trials_are_marked_and_say_why() -> None:
+    rows = [row(0, 0.5), row(1, 0.9, state="pruned", reason="median"), row(2, None, state="pruned", reason="median")]
+    curves = {"loss": {0: [(1.0, 0.6), (2.0, 0.5)], 1: [(1.0, 0.95), (2.0, 0.9)]}}
+    why = [(number, f"step {number}: <hopeless>") for number in range(1, MOST_SENTENCES + 3)]
+    page = render(
+        content(0, rows=rows, curves=curves, pruning=["pruning: median ended 2 trials", "audit: ..."], pruned=why)
+    )
+    assert "pruning" in sections(page)
+    assert [line[1] for line in cells(page)] == ["complete", "pruned (median)", "pruned (median)"]
+    assert '<a href="#t1">trial 1</a>: step 1: &lt;hopeless&gt;' in page
+    assert "<li>and 2 more</li>" in page
+    assert "would have been ended" not in page
+    (progress,) = charts(page, "and the best so far")
+    assert 'class="dots o pruned" d="' in progress
+    (course,) = charts(page, "in the course")
+    assert re.findall(r'class="line (\w+)', course) == ["o0", "pruned"]
+    assert 'class="faint"' in page and 'class="dotted"' in page
+    audited = render(content(0.5, pruning=["audit: ..."], audited=[(0, "step 3: ...")]))
+    assert '<a href="#t0">trial 0</a>: step 3: ...' in audited
+
+
+def test_a_study_without_pruned_trials_has_no_word_of_them() -> None:
+    assert "pruned" not in re.sub(r"<style>.*?</style>", "", render(content(0.5, None)), flags=re.DOTALL)
 
 
 def test_a_study_whose_trials_all_failed_shows_them_and_why() -> None:
