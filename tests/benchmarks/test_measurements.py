@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import extend, overhead, slots, slurm_slots, startup
+from benchmarks import extend, overhead, pruning, slots, slurm_slots, startup
 from benchmarks.accounting import JobTime, MeasurementError
 from benchmarks.places import Workshop, inodes_and_bytes
 from benchmarks.results_files import ROOT, ResultFiles
@@ -253,3 +253,21 @@ def test_quick_cases_are_smaller_and_are_written_where_nothing_is_committed():
         assert max(sizes[0]) < max(sizes[1]), part.name
     ignored = (ROOT / ".gitignore").read_text().split()
     assert f"{command.QUICK_RESULTS.relative_to(ROOT).parts[0]}/" in ignored
+
+
+# ---- pruning -----------------------------------------------------------------------------------------------
+def test_a_decision_is_measured_against_all_that_can_be_compared(workshop, monkeypatch):
+    monkeypatch.setattr(pruning, "DECISIONS", 20)
+    values = pruning.measure({"what": "decision", "finished": 120}, workshop)
+    assert 0 < values["median_ms"] <= values["most_ms"] < 50
+    assert values["piece_ms"] <= values["reading_ms"] < 500
+    assert values["index_mb"] > 0.15
+
+
+@pytest.mark.parametrize("pruner", ["none", "median"])
+def test_a_stream_is_read_to_its_end_with_and_without_a_pruner(workshop, monkeypatch, pruner):
+    monkeypatch.setattr(pruning, "LINES", 2000)
+    monkeypatch.setattr(pruning, "FINISHED", 40)
+    values = pruning.measure({"what": "stream", "pruner": pruner}, workshop)
+    assert 0 < values["cpu_s"] < 1
+    assert values["lines_per_s"] > 500
