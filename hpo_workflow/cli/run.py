@@ -493,7 +493,10 @@ class Run:
         if code == 0 and best is not None:
             if len(state.finished) == self.follower.n_before and state.n_batches == self._n_batches:
                 unit = "trial" if spec.fidelity is None else "configuration"
-                say(f"study {spec.study}: nothing to do, all {plural(state.n_counted, unit)} are done")
+                why = f"all {plural(state.n_counted, unit)} are done"
+                if ending is not None and ending.reason != "budget":
+                    why = ending.sentence  # a target for example: not all of the budget was used
+                say(f"study {spec.study}: nothing to do, {why}")
             else:
                 say(f"study {spec.study}: {end_sentence(state, ending)}")
             show(*result, f"report: {self.folder.paths.report}")

@@ -266,6 +266,12 @@ def test_a_finished_study_has_nothing_to_do_and_shows_its_best(hpo: Hpo, snakema
     assert lines[1].startswith("command: K=3 echo loss=")
 
 
+def test_a_study_that_ended_before_its_budget_says_why_there_is_nothing_to_do(hpo: Hpo, snakemake: Path) -> None:
+    objective = {"metric": "loss", "direction": "minimize", "target": 0.2}
+    finished_study(objective=objective, budget={"trials": 9, "parallel": 2})
+    assert "study s: nothing to do, target 0.2 reached by trial 2\n" in hpo("run", "study.yaml").err
+
+
 def test_quiet_says_the_result_alone(hpo: Hpo, snakemake: Path) -> None:
     finished_study()
     assert hpo("run", "study.yaml", "-q").err == "study s: nothing to do, all 4 trials are done\n"
