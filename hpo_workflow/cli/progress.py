@@ -23,10 +23,13 @@ BAR = 30
 
 
 def counts_text(state: StudyState, n_running: int) -> str:
-    """`13 of 64 trials done, 8 running, 2 failed (exit_code 1, timeout 1)`."""
+    """`13 of 64 trials done, 8 running, 3 pruned, 2 failed (exit_code 1, timeout 1)`."""
     words = [state.done_text]
     if n_running:
         words.append(f"{n_running} running")
+    pruned = state.n_in(TrialState.PRUNED)
+    if pruned:
+        words.append(f"{pruned} pruned")
     failures = state.failures
     if failures:
         reasons = ", ".join(f"{reason} {count}" for reason, count in failures.items())

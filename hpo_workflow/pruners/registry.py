@@ -104,6 +104,8 @@ _HINTS = {
 _METHODS = ("asha", "hyperband", "sha", "successive_halving", "successivehalving", "pbt")
 """Names of what is a method of `fidelity:` here."""
 
+_NOTHING = ("none", "off", "no", "false", "null", "nop", "noppruner")
+
 _OTHER_KEYS = {
     "n_startup_trials": "startup",
     "min_trials": "startup",
@@ -168,6 +170,8 @@ def check_settings(settings: Mapping[str, Any] | str, metric: str | None) -> lis
 
 def _known(name: str) -> str:
     word = name.lower()
+    if word in _NOTHING:
+        return f"Remove pruner:, and nothing is stopped. Known here: {', '.join(PRUNERS)}."
     if word in _METHODS:
         return f"That is a method of `fidelity:`. Known here: {', '.join(PRUNERS)}."
     close = [_HINTS[word]] if word in _HINTS else difflib.get_close_matches(name, list(PRUNERS), 1)

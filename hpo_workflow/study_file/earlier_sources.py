@@ -14,6 +14,7 @@ from typing import Any
 
 from hpo_workflow.earlier_results import Row, Source, number_of
 from hpo_workflow.errors import ConfigError, Fault, HPOWorkflowError
+from hpo_workflow.objective import value_of
 from hpo_workflow.spec import Objective, StudySpec
 from hpo_workflow.store.study_folder import PLAN_SCHEMA, StudyFolder
 from hpo_workflow.study_file.loader import load_study
@@ -104,10 +105,13 @@ def _read_study(path: str, metric: str, own_root: str) -> tuple[Source, str]:
     same = metric == spec.objective.metric
     space = spec.search_space
     rows = []
+    losses = state.losses()
     for number, trial in sorted(state.finished.items()):
         value = None
         if trial.state is TrialState.COMPLETE:
             value = trial.value if same else trial.metrics.get(metric)
+        elif trial.state is TrialState.PRUNED and same and (loss := losses[number]) is not None:
+            value = value_of(loss, spec.objective.direction)  # as its own sampler was told
         params = {**space.constants, **space.canonical(trial.params)}
         rows.append(Row(f"trial {number}", params, _finite(value)))
     known = {name for trial in state.finished.values() for name in trial.metrics}

@@ -15,10 +15,10 @@ from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, s
 from hpo_workflow.cli.slurm_queue import SlurmQueue, cancel_waiting, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.unfinished import is_running
-from hpo_workflow.store.atomic import publish
+from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.processes import this_process
 from hpo_workflow.store.study_folder import StudyFolder
-from tests.cli.studies import emit, end, finished_study, write_study
+from tests.cli.studies import emit, end, finished_study, read, write_study
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +179,10 @@ def test_failures_are_counted_by_reason_the_commonest_first() -> None:
     end(folder, plan, {0: "timeout", 1: "exit_code", 2: "exit_code", 3: 0.5})
     state = Follower(folder, plan.to_json()).state
     assert counts_text(state, 2) == "4 of 9 trials done, 2 running, 3 failed (exit_code 2, timeout 1)"
+    path = folder.paths.metric(plan.spec.metrics_digest, 3, 0)
+    replace(path, to_json({**read(path), "state": "pruned", "reason": "median"}))
+    state = Follower(folder, plan.to_json()).state
+    assert counts_text(state, 0) == "4 of 9 trials done, 1 pruned, 3 failed (exit_code 2, timeout 1)"
 
 
 def test_ctrl_c_is_answered_with_what_happens_next() -> None:

@@ -86,6 +86,7 @@ def test_a_pruner_says_when_it_begins_and_what_it_lets_run_on() -> None:
         ("MedianPruner", "median"),
         ("early_stopping", "patient"),
         ("medain", "median"),
+        ("none", "Remove pruner:"),
         ("asha", "method of `fidelity:`"),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 from hpo_workflow.earlier_results import Row, Source
 from hpo_workflow.errors import ConfigError, StudyFolderError
 from hpo_workflow.spec import Objective
+from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_file import earlier_sources
 from hpo_workflow.study_file.earlier_sources import read_sources
@@ -73,6 +74,18 @@ def test_what_hpo_trials_prints_as_csv_is_read(capsys: pytest.CaptureFixture[str
     assert [row.value for row in rows] == [0.5, 0.25, 0.125, 0.75, None, None]
     assert set(rows[0].params) == {"x", "k"}
     assert rows_of({"csv": "old.csv", "metric": "value"}) == rows
+
+
+def test_a_pruned_trial_of_an_earlier_study_is_known_as_it_was_to_its_own_sampler() -> None:
+    """Its value of a short training, 0.2, is better than the median of the complete ones, which it is told as."""
+    study, folder, plan = finished_study(budget={"trials": 6, "parallel": 2})
+    emit(study)
+    end(folder, plan, {4: 0.2, 5: 0.6})
+    for number in (4, 5):
+        path = folder.paths.metric(plan.spec.metrics_digest, number, folder.batches()[-1]["batch"])
+        replace(path, to_json({**read(path), "state": "pruned", "reason": "median"}))
+    assert [row.value for row in rows_of({"study": study})] == [0.5, 0.25, 0.125, 0.75, 0.375, 0.6]
+    assert rows_of({"study": study, "metric": "loss"})[4].value == 0.375
 
 
 @pytest.mark.parametrize(
