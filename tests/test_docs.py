@@ -45,6 +45,8 @@ RUN_BY = {
     "r": "tests/test_examples.py",
     "external_sampler": "tests/test_examples.py",
     "torch": "tests/test_examples.py",
+    "pbt": "tests/test_examples.py",
+    "pbt-schedule": "tests/test_examples.py",
     "module": "tests/workflow/test_modules.py",
     "module-snakefile": "tests/workflow/test_modules.py",
     "module-final": "tests/workflow/test_modules.py",

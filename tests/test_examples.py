@@ -24,6 +24,7 @@ STUDIES = {
     "examples/lightgbm/study.yaml": "examples/lightgbm/README.md",
     "examples/r/study.yaml": "examples/r/README.md",
     "examples/external_sampler/study.yaml": "examples/external_sampler/README.md",
+    "examples/pbt/study.yaml": "examples/pbt/README.md",
 }
 """Study files and the documents that tell how to run them."""
 
@@ -376,3 +377,26 @@ def test_the_torch_study_finds_the_lowest_test_loss_and_warns_when_training_batc
 def test_no_study_file_of_the_examples_repeats_the_name_of_another():
     names = [yaml.safe_load((ROOT / study).read_text())["study"] for study in STUDIES]
     assert len(set(names)) == len(names)
+
+
+# ---- pbt ---------------------------------------------------------------------------------------------------
+@pytest.mark.need("torch", "sklearn")
+def test_the_pbt_study_goes_on_from_checkpoints_and_its_best_network_can_be_trained_again(clone):
+    study = "examples/pbt/study.yaml"
+    clone.limit(study, 2)
+    clone.edit(study, "high: 40, method: pbt, interval: 4", "high: 4, method: pbt, interval: 2, exploit: tournament")
+    (command,) = block(ROOT / "examples/pbt/README.md", "pbt").commands
+    clone.run(command)
+    listed = trials(clone, study)
+    printed = logs(clone, "pbt")
+    assert [trial["fidelity"] for trial in listed] == [2, 2, 4, 4]
+    assert {trial["parent"] for trial in listed[2:]} <= {0, 1}
+    for trial in listed:
+        epochs = re.findall(r"^epoch=(\d+) ", printed[trial["number"]], re.MULTILINE)
+        assert epochs == (["1", "2"] if trial["parent"] is None else ["3", "4"])
+        assert trial["value"] == last_number("loss", printed[trial["number"]])
+    show, write = block(ROOT / "examples/pbt/README.md", "pbt-schedule").commands
+    best = clone.json(f"hpo best {study} --json")
+    assert f"best loss {best['value']:g} (trial {best['trial']}), trained in 2 stages" in clone.run(show).stdout
+    clone.run(write)  # tests/workflow/test_population.py runs such a script
+    assert (clone.folder / "replay.sh").read_text().count("python examples/pbt/train.py --lr=") == 2
