@@ -357,14 +357,17 @@ class StudyState:
     def history(self, *, steady: bool = False) -> History:
         """What a sampler is told: earlier results, losses, failures as failures, everything else as pending.
 
-        With `fidelity:` it is one loss for each configuration, as if all had been trained as far as the farthest.
+        With `fidelity:` it is one loss for each configuration, as if all had been trained as far as the farthest. One
+        that began with what another had learnt says nothing of what it is worth itself, and is left out.
 
         Args:
             steady: Whether what was told once must stay: then it is what a configuration's first trial came to, and a
                 pruned one failed.
         """
         if self._ladder is not None:
-            steps = self.steps()
+            proposals = [*(emission.proposal for emission in self.emissions.values()), *self.asides]
+            borrowed = {proposal.number for proposal in proposals if not proposal.is_root}
+            steps = [step for step in self.steps() if step.config not in borrowed]
             return self._history_of(steps, first_losses(steps) if steady else final_losses(steps, self._ladder.top))
         losses = self.losses()
         if steady:

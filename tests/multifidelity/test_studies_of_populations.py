@@ -64,6 +64,24 @@ def test_who_is_replaced_has_the_winners_work_new_parameters_and_a_configuration
     assert run.folder.state(run.current).n_counted == 6
 
 
+@pytest.mark.parametrize("steady", [False, True])
+def test_a_sampler_is_told_of_members_and_not_of_parameters_that_began_with_the_work_of_others(
+    tmp_path: Path, steady: bool
+) -> None:
+    run = study(tmp_path)
+    to_the_end(run)
+    state = run.folder.state(run.current)
+    begun = [trial["params"] for trial in emitted(run).values() if trial["parent"] is None]
+    told = state.history(steady=steady)
+    assert [observation.params for observation in told.observations] == begun
+    assert told.pending == ()
+    assert all(observation.loss is not None for observation in told.observations)
+    run.use(budget=Budget(7, 3))
+    numbers = run.propose()
+    pending = run.folder.state(run.current).history(steady=steady).pending
+    assert list(pending) == [run.live[number][1]["params"] for number in numbers]
+
+
 def test_in_rounds_a_level_is_complete_before_the_next_one_begins(tmp_path: Path) -> None:
     run = study(tmp_path, refill="rounds", budget=Budget(6, 6))
     to_the_end(run)
