@@ -15,7 +15,6 @@ from hpo_workflow.metrics.extraction import Extraction, describe_problem, judge
 from hpo_workflow.metrics.numbers import printable
 from hpo_workflow.objective import loss_of, reached
 from hpo_workflow.store import atomic
-from hpo_workflow.store.curve_index import curve_entry, line_after, mend
 from hpo_workflow.store.paths import StudyPaths
 
 TYPE_CHECKING = False
@@ -79,6 +78,8 @@ def _parse(options: Any) -> str:
     best = _best_so_far(index, metric, objective["direction"])
     _append(index, atomic.to_json({**metric, "best": best}) + "\n")
     if spec.get("pruner") and result is not None and metric["state"] == "complete":
+        from hpo_workflow.store.curve_index import curve_entry, line_after
+
         entry = curve_entry(options.number, result.get("fidelity"), metric["value"], extraction, objective)
         curves = paths.curve_index(plan["metrics_digest"])
         if entry is not None:
@@ -116,6 +117,8 @@ def mend_curves(paths: StudyPaths, plan: Mapping[str, Any], complete: Mapping[in
         plan: The plan in force.
         complete: The fidelity of each complete trial that counts.
     """
+    from hpo_workflow.store.curve_index import curve_entry, mend
+
     digest, spec = plan["metrics_digest"], plan["spec"]
 
     def make(number: int) -> dict[str, Any] | None:

@@ -213,6 +213,7 @@ def test_no_trial_waits_for_what_only_a_person_is_shown():
     done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
     assert "hpo_workflow.metrics.reader" in done.stdout.split()
     assert "hpo_workflow.metrics.line_report" not in done.stdout.split()
+    assert "hpo_workflow.pruners.pruner" not in done.stdout.split(), "only a study with a pruner needs it"
 
 
 def distributions(lines: list[str]) -> set[str]:

@@ -29,7 +29,6 @@ from hpo_workflow.runner.process import (
     Supervisor,
     in_cluster_job,
 )
-from hpo_workflow.runner.pruning import Pruning
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hpo_workflow.runner.gpu_lease import GpuLease
+    from hpo_workflow.runner.pruning import Pruning
 
 SCHEMA = 1
 """Version of a result record."""
@@ -264,6 +264,8 @@ class Runner:
         """What judges the trial's reports, in a study with a pruner."""
         if not self._spec.get("pruner"):
             return None
+        from hpo_workflow.runner.pruning import Pruning
+
         index = self._paths.curve_index(self._plan["metrics_digest"])
         return Pruning(self._spec, self._number, self._trial.get("fidelity"), index)
 

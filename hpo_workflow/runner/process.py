@@ -250,6 +250,20 @@ def resident_mb(session: int) -> float:
     return pages * _PAGE_MB
 
 
+def dies_of(number: int, pid: int) -> bool:
+    """Whether a signal would kill a process, which neither catches nor ignores it; False where that is not known."""
+    masks = {}
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name in ("SigIgn", "SigCgt"):
+                    masks[name] = int(value, 16)
+    except (OSError, ValueError):
+        return False
+    return len(masks) == 2 and not (masks["SigIgn"] | masks["SigCgt"]) >> (number - 1) & 1
+
+
 def oom_kills() -> int:
     """How many processes the kernel has killed for memory in this process's control groups, so far."""
     total = 0
@@ -383,6 +397,7 @@ class Supervisor:
         self._pruning = pruning
         self._outcome = Outcome()
         self._ended = False
+        self._dies_of_term = False
         self._tail = b""
         self._heard = 0.0
         self._kill_at: float | None = None
@@ -449,6 +464,8 @@ class Supervisor:
             pass
         os.close(self._program.output)
         self._metrics_file.read()
+        if self._ended_before_the_order():
+            outcome.order = None
         if trouble is not None:
             self._note(f"{trouble.filename}: {trouble.strerror}\n".encode())
         outcome.oom_kills = oom_kills() - before
@@ -520,7 +537,16 @@ class Supervisor:
             return
         found = self._pruning.judge()
         if found is not None and not found.is_audited and not self._reap():
+            self._dies_of_term = dies_of(signal.SIGTERM, self._program.group)
             self._give(Order("pruned", found.rule, found.sentence))
+
+    def _ended_before_the_order(self) -> bool:
+        """Whether a program that was told to end because it was hopeless had ended by itself just then: SIGTERM would
+        have killed it, and did not."""
+        order = self._outcome.order
+        if order is None or order.kind != "pruned" or not self._dies_of_term:
+            return False
+        return self._outcome.exit_code not in (None, -signal.SIGTERM, -signal.SIGKILL)
 
     def _give(self, order: Order) -> None:
         """The program must end: SIGTERM now, SIGKILL after the grace time."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo_workflow.metrics import MetricReader
-from hpo_workflow.runner.process import LogFile, MetricsFile, oom_kills, resident_mb
+from hpo_workflow.runner.process import LogFile, MetricsFile, dies_of, oom_kills, resident_mb
 
 LOSS = {"metric": "loss", "direction": "minimize", "reduce": "last"}
 
@@ -75,3 +77,15 @@ def test_memory_of_a_session_is_seen() -> None:
 
 def test_oom_kills_can_be_asked_for_anywhere() -> None:
     assert oom_kills() >= 0
+
+
+@pytest.mark.parametrize(("handling", "dies"), [("", True), ("trap 'exit 0' TERM;", False), ("trap '' TERM;", False)])
+def test_whether_a_signal_would_kill_a_process_is_read_from_the_kernel(handling: str, dies: bool) -> None:
+    with subprocess.Popen(
+        ["bash", "-c", f"{handling} echo; read"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        assert dies_of(signal.SIGTERM, shell.pid) == dies
+        shell.kill()
+    assert not dies_of(signal.SIGTERM, 2**30), "nobody is there"

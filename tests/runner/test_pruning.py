@@ -127,6 +127,22 @@ def test_a_trial_that_has_ended_by_itself_is_complete(pruned: Study) -> None:
     assert "pruning" not in pruned.result
 
 
+@pytest.mark.parametrize(
+    ("end", "kind", "reason"),
+    [("true", "done", None), ("exit 3", "failed", "exit_code"), ("sleep 20", "pruned", "median")],
+)
+def test_a_trial_that_ends_by_itself_just_before_the_order_is_what_it_was(
+    pruned: Study, end: str, kind: str, reason: str | None
+) -> None:
+    """It still runs when the order is decided, and has gone when it is given."""
+    pruned.use(f"echo epoch=1 loss=0.9; sleep 0.1; {end}")
+    hook = "import time; real = process.Program.signal\n"
+    hook += "process.Program.signal = lambda self, n: (time.sleep(0.6 if n == 15 else 0), real(self, n))[1]\n"
+    run_with(pruned, hook)
+    assert (pruned.result["end"]["kind"], pruned.result["end"]["reason"]) == (kind, reason)
+    assert ("pruning" in pruned.result) == (kind == "pruned")
+
+
 def test_the_target_comes_before_the_pruner(pruned: Study) -> None:
     """A value that reaches the target while the program ends, because it was hopeless, counts."""
     pruned.spec["objective"].update(target=0.05, reduce="best")
