@@ -213,7 +213,6 @@ def test_the_readme_names_the_samplers_that_there_are():
 @pytest.mark.parametrize(
     "text",
     [
-        "fidelity: {name: epochs, type: int, low: 1, high: 81}",
         "retry: {oom: {times: 2}}",
         "track: [mlflow]",
         "constraints: [{metric: mem_gb, max: 8}]",
