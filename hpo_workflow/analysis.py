@@ -122,6 +122,8 @@ class Pruning:
 
     Args:
         n_pruned: Trials that it ended.
+        pruned_s: How long they ran on average, in seconds; None where there are none, or it is not known.
+        complete_s: The same of the complete trials that ran in this study.
         audited: Numbers of the trials that it would have ended and that ran on, ascending.
         complete: Those of them that are complete.
         among_best: Those that are among the best quarter of the complete trials of their fidelity: had they been ended,
@@ -130,6 +132,8 @@ class Pruning:
     """
 
     n_pruned: int
+    pruned_s: float | None
+    complete_s: float | None
     audited: tuple[int, ...]
     complete: tuple[int, ...]
     among_best: tuple[int, ...]
@@ -152,8 +156,16 @@ def pruning(state: StudyState) -> Pruning:
     best = state.incumbent
     return Pruning(
         n_pruned=state.n_in(TrialState.PRUNED),
+        pruned_s=_mean_seconds(state, TrialState.PRUNED),
+        complete_s=_mean_seconds(state, TrialState.COMPLETE),
         audited=audited,
         complete=tuple(number for number in audited if number in complete),
         among_best=tuple(number for number in audited if number in top),
         best=best.number if best is not None and best.audited else None,
     )
+
+
+def _mean_seconds(state: StudyState, ended: TrialState) -> float | None:
+    trials = state.finished.values()
+    seconds = [t.seconds for t in trials if t.state is ended and t.seconds is not None and not t.cached]
+    return math.fsum(seconds) / len(seconds) if seconds else None

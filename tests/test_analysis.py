@@ -103,13 +103,13 @@ def test_an_audit_counts_what_it_would_have_been_wrong_to_end() -> None:
     state.add_batch(batch(0, {n: {"x": n / 40} for n in range(14)}, study))
     for number in range(8):
         state.add_outcome(ended(number, 1.0 + number))
-    assert pruning(state) == Pruning(0, (), (), (), None)
+    assert pruning(state) == Pruning(0, None, 1.0, (), (), (), None)
     for number, value, how in ((8, 0.5, "complete"), (9, 3.5, "complete"), (10, None, "failed"), (11, 2.0, "complete")):
         state.add_outcome(ended(number, value, how, audited="step 3: ..."))
     state.add_outcome(ended(12, 0.1, "pruned"))
     state.add_outcome(ended(13, None, "pruned"))
     # of eleven complete trials the best two are 8 (0.5) and 0 (1.0)
-    assert pruning(state) == Pruning(2, (8, 9, 10, 11), (8, 9, 11), (8,), 8)
+    assert pruning(state) == Pruning(2, 1.0, 1.0, (8, 9, 10, 11), (8, 9, 11), (8,), 8)
 
 
 def test_of_few_complete_trials_the_best_one_is_the_best_quarter_and_fidelities_are_apart() -> None:
@@ -122,4 +122,4 @@ def test_of_few_complete_trials_the_best_one_is_the_best_quarter_and_fidelities_
     state.add_batch(record)
     for number, value in enumerate((0.9, 0.8, 0.2, 0.1)):
         state.add_outcome(ended(number, value, audited="step 1: ..." if number in (1, 2) else ""))
-    assert pruning(state) == Pruning(0, (1, 2), (1, 2), (1,), None)
+    assert pruning(state) == Pruning(0, None, 1.0, (1, 2), (1, 2), (1,), None)

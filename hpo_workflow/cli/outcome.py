@@ -8,7 +8,7 @@ import shlex
 from typing import Any
 
 from hpo_workflow.analysis import pruning
-from hpo_workflow.cli.terminal import number, params_text, plural, printable
+from hpo_workflow.cli.terminal import duration, number, params_text, plural, printable
 from hpo_workflow.runner.command import resume_from
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
@@ -86,7 +86,12 @@ def pruning_lines(state: StudyState) -> list[str]:
     """What the pruner did, and what it would have done to trials that ran on; nothing where there is nothing to say."""
     found = pruning(state)
     name = "the pruner" if state.spec.pruner is None else str(state.spec.pruner["name"])
-    lines = [f"pruning: {name} ended {plural(found.n_pruned, 'trial')}"] if found.n_pruned else []
+    lines = []
+    if found.n_pruned:
+        took = ""
+        if found.pruned_s is not None and found.complete_s is not None:
+            took = f", after {duration(found.pruned_s)} on average; complete ones took {duration(found.complete_s)}"
+        lines.append(f"pruning: {name} ended {plural(found.n_pruned, 'trial')}{took}")
     if found.audited:
         ran = f"audit: {plural(len(found.audited), 'trial')} that {name} would have ended ran on"
         which = f" (trial {', '.join(map(str, found.among_best))})" if found.among_best else ""

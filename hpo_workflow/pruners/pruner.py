@@ -87,6 +87,8 @@ class Pruner:
         reason: str | None = self._rule.judge(course, others)
         if reason is None or others.best is None or course.best < others.best:
             return None
-        assert course.step is not None
-        step = int(course.step) if course.step == int(course.step) else course.step
+        step = course.step
+        assert step is not None
+        if abs(step) < 2**53 and step == int(step):
+            step = int(step)
         return Finding(self._name, step, f"step {step}: {reason}", self._is_audited)

@@ -36,18 +36,20 @@ def test_check_says_what_the_pruner_will_do(hpo: Hpo) -> None:
 
 def test_status_and_trials_tell_what_was_pruned_and_what_an_audit_found(hpo: Hpo, here: Path) -> None:
     study, folder, plan = finished_study(pruner=PRUNER)
-    change(folder, plan, 3, state="pruned", reason="median", detail=WHY)
+    change(folder, plan, 3, state="pruned", reason="median", detail=WHY, seconds=30.0)
     change(folder, plan, 2, audited="step 4: ...")
     change(folder, plan, 0, audited="step 5: ...")
     said = hpo("status", study).out
     assert "4 of 4 trials done; 3 complete; 1 pruned;" in said
-    assert "pruning: median ended 1 trial\n" in said
+    assert "pruning: median ended 1 trial, after 30 s on average; complete ones took 1 min 30 s\n" in said
     assert (
         "audit: 2 trials that median would have ended ran on; 1 of them ended among the best quarter of the complete "
         "trials (trial 2); trial 2 is the best of all\n"
     ) in said
     assert json.loads(hpo("status", study, "--json").out)["pruning"] == {
         "n_pruned": 1,
+        "pruned_s": 30.0,
+        "complete_s": 90.0,
         "audited": [0, 2],
         "complete": [0, 2],
         "among_best": [2],
@@ -88,7 +90,7 @@ def test_the_report_shows_what_was_pruned_and_why(hpo: Hpo) -> None:
     change(folder, plan, 3, state="pruned", reason="median", detail=WHY)
     change(folder, plan, 2, audited="step 4: ...")
     content = gather(Snapshot(folder.root, plan.to_json()), plan.to_json(), study)
-    assert content.pruning[0] == "pruning: median ended 1 trial"
+    assert content.pruning[0].startswith("pruning: median ended 1 trial, after")
     assert content.pruned == [(3, WHY)]
     assert content.audited == [(2, "step 4: ...")]
     assert dict(content.facts)["pruner"][0].startswith("median, once 3 trials are complete")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from typing import Any
@@ -128,6 +129,18 @@ def test_an_audited_trial_is_found_hopeless_and_marked() -> None:
     found = judged.judge(others(0.1, 0.2, 0.9, 1.0, 1.1))
     assert found is not None
     assert found.is_audited
+
+
+@pytest.mark.parametrize(
+    ("step", "said"), [(7, "step 7: "), (7.0, "step 7: "), (0.25, "step 0.25: "), (1e300, "step 1e+300: ")]
+)
+def test_a_step_is_said_as_it_was_printed(step: float, said: str) -> None:
+    judged = pruner(name="threshold", upper=1)
+    judged.report(step, 1.2)
+    found = judged.judge(others(0.1))
+    assert found is not None
+    assert found.sentence.startswith(said)
+    assert json.loads(json.dumps(found.to_json()))["step"] == step
 
 
 def test_noise_hides_no_trial_that_becomes_the_best() -> None:

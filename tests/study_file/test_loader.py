@@ -56,6 +56,14 @@ def test_every_key_of_this_version_is_read(folder: Path) -> None:
     assert loaded.warnings == []
     assert spec.shell == "bash"
     assert spec.start == ({"lr": 1e-3, "optimizer": "adam"}, {"optimizer": "sgd"})
+    assert spec.pruner == {
+        "name": "percentile",
+        "percentile": 25,
+        "startup": 8,
+        "warmup": 3,
+        "interval": 2,
+        "audit": 0.05,
+    }
     assert spec.budget.wall_s == 48 * 3600
     assert (spec.runtime_s, spec.mem_mb) == (12 * 3600, 8000)
     assert spec.resources == {"gpu": 1, "threads": 4, "mem": "8GB", "runtime": "12h"}
