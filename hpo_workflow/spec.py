@@ -166,6 +166,8 @@ class StudySpec:
     pruner: Mapping[str, Any] | None = None
     """What stops running trials: `name` and all options of that pruner, defaults filled in."""
     fidelity: Fidelity | None = None
+    keep: str = "all"
+    """Whose files stay: `best | all | none`."""
 
     @property
     def root(self) -> str:

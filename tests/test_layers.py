@@ -28,10 +28,10 @@ LEVELS = (
     {"samplers", "multifidelity"},
     {"spec", "optimizer", "integrations", "earlier_results", "pruners"},
     {"template", "study_state"},
-    {"propose", "analysis"},
+    {"propose", "analysis", "retention"},
     {"report"},
     {"store"},
-    {"runner", "parse", "study_file"},
+    {"orphans", "parse", "runner", "study_file"},
     {"workflow", "replay"},
     {"cli"},
     {"__main__"},
@@ -50,7 +50,7 @@ CORE = (
     "spec",
     "template",
 )
-CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results", "pruners")
+CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results", "pruners", "retention")
 CORE_KNOWS = {"numpy", "scipy", "optuna", "cmaes"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}
 WORLD |= {"pathlib", "platform", "random", "secrets", "select", "shutil", "socket", "subprocess", "sys", "tempfile"}

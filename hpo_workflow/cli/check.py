@@ -38,6 +38,15 @@ MANY_JOBS = 100
 
 N_SHOWN = 3
 
+KEPT = {
+    "all": "Files: what trials write stays (keep: all).",
+    "best": "Files: what a trial writes is deleted when no other one can go on from it any more, except of the best "
+    "trial (keep: best).",
+    "none": "Files: what a trial writes is deleted when no other one can go on from it any more, and at the end that "
+    "of the best trial, too (keep: none).",
+}
+"""What `keep:` means, for people."""
+
 EXAMPLES = """\b
 Examples:
   hpo check study.yaml
@@ -116,6 +125,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "hours_at_most": hours,
         "gpu_hours_at_most": None if hours is None or not n_gpus else hours * n_gpus,
         "cluster": cluster_cost(plan, folder, n_trials),
+        "keep": spec.keep,
         "conflict": described,
     }
 
@@ -234,6 +244,7 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     if spec.pruner is not None:
         shown.append(f"Pruner: {describe_pruner(spec.pruner)}")
     shown.append(_asked(plan, report))
+    shown.append(KEPT[spec.keep])
     shown += _cluster(study, plan, report["cluster"])
     if report["conflict"] is not None:
         shown += ["", report["conflict"]]

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from hpo_workflow.call_options import REQUIRED, read_options
+from hpo_workflow.cli.disk import free_disk
 from hpo_workflow.cli.follow import warning_text
 from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines, state_counts
 from hpo_workflow.cli.study_argument import ending_of
@@ -46,15 +47,17 @@ def collect(folder: StudyFolder, plan_path: str, out: str, page: str) -> tuple[i
     spec = StudySpec.from_json(plan["spec"])
     state = folder.state(plan, spec)
     ending = ending_of(folder, state)
+    deleting = free_disk(folder, state, ending)
     best = best_record(folder, state)
     if best is None or (ending is not None and not ending.success):
-        return 1, failure_lines(folder, state, ending)
+        return 1, [*deleting, *failure_lines(folder, state, ending)]
     record = result(state, ending, best)
     write_report(folder, page, plan)
     replace(out, to_json(record) + "\n")
     warnings = [warning_text(number, warning) for warning, number in state.warnings.items()]
     return 0, [
         *warnings,
+        *deleting,
         f"study {spec.study}: {record['sentence']}",
         *best_lines(spec.objective.metric, best),
         f"report: {page}",

@@ -8,10 +8,13 @@ import shlex
 from typing import Any
 
 from hpo_workflow.analysis import pruning
+from hpo_workflow.cli.terminal import number, params_text, plural, printable
+from hpo_workflow.runner.command import resumed_from
 from hpo_workflow.cli.terminal import duration, number, params_text, plural, printable
 from hpo_workflow.runner.command import resume_from
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.store.trial_files import are_deleted
 from hpo_workflow.study_state import Ending, StudyState
 from hpo_workflow.template import RenderedTrial, describe
 from hpo_workflow.trial import Trial, TrialState
@@ -38,13 +41,16 @@ def trial_facts(trial: dict[str, Any], rendered: RenderedTrial, root: str) -> di
     }
     if trial["fidelity"] is not None:
         facts["fidelity"] = trial["fidelity"]
-        facts["resume_from"] = resume_from(paths, trial["parent"])
+        facts["resume_from"] = resumed_from(paths, number, trial["parent"])
     facts.update({f"file.{name}": os.path.join(place, file["to"]) for name, file in rendered.files.items()})
     return facts
 
 
 def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None:
-    """The best trial so far: `trial, value, params, command, metrics`; None while no trial is complete."""
+    """The best trial so far: `trial, value, params, command, metrics`; None while no trial is complete.
+
+    Where `keep:` has deleted its files, or those that its command goes on from, `files_deleted` names these trials.
+    """
     best = state.incumbent
     if best is None:
         return None
@@ -58,12 +64,17 @@ def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None
     command = describe(rendered, facts, passed=state.spec.passed)
     if elsewhere:
         command = f"cd {shlex.quote(str(facts['dir']))}\n{command}"
+    deleted = [best.number] if are_deleted(folder.paths, best.number) else []
+    parent = best.proposal.parent
+    if facts.get("resume_from") and parent is not None and are_deleted(folder.paths, parent):
+        deleted.append(parent)
     return {
         "trial": best.number,
         "value": best.value,
         "params": json.loads(rendered.params_text),
         "command": command,
         "metrics": dict(best.metrics),
+        **({"files_deleted": deleted} if deleted else {}),
     }
 
 
@@ -71,9 +82,16 @@ def best_lines(metric: str, best: dict[str, Any]) -> list[str]:
     """The best trial in two lines or a few more: value and parameters, then the command to use them."""
     head = f"best {metric} {number(best['value'])} (trial {best['trial']}): {params_text(best['params'])}"
     command = best["command"].splitlines()
-    if len(command) == 1:
-        return [head, f"command: {command[0]}"]
-    return [head, "command:", *(f"  {line}" for line in command)]
+    lines = [f"command: {command[0]}"] if len(command) == 1 else ["command:", *(f"  {line}" for line in command)]
+    deleted = best.get("files_deleted", ())
+    if best["trial"] in deleted:
+        lines.append("The files of this trial were deleted (keep:); the command makes them again.")
+    for other in (trial for trial in deleted if trial != best["trial"]):
+        lines.append(
+            f"The command goes on from trial {other}, whose files were deleted (keep:); `hpo best STUDY --schedule "
+            "--commands` prints what trains it from the start."
+        )
+    return [head, *lines]
 
 
 def state_counts(state: StudyState) -> dict[str, int]:

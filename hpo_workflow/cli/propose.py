@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpo_workflow.call_options import REQUIRED, read_options
+from hpo_workflow.cli.disk import SECONDS, free_disk
+from hpo_workflow.cli.terminal import say
 from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
 from hpo_workflow.spec import StudySpec, digest_of
@@ -31,14 +33,24 @@ OPTIONS = {
 def run(argv: list[str]) -> int:
     """Publish batch `--batch`, unless it is there already, and write its declared copy."""
     arguments = read_options("hpo propose", "Emit one batch of trials (called by the rules).", OPTIONS, argv)
+    folder = StudyFolder(arguments.root)
     try:
-        record = make_batch(StudyFolder(arguments.root), arguments.plan, arguments.batch)
+        record = make_batch(folder, arguments.plan, arguments.batch)
         replace(arguments.out, to_json(record) + "\n")
+        warnings = free_after(folder, arguments.plan)
     except HPOWorkflowError as error:
         print(error, file=sys.stderr)
         return 2
-    print(sentence(record), file=sys.stderr, flush=True)
+    say(*warnings, sentence(record))
     return 0
+
+
+def free_after(folder: StudyFolder, plan_path: str) -> list[str]:
+    """Delete what no trial needs now that a batch is published; gives warnings."""
+    plan = read_record(plan_path)
+    if plan["spec"].get("keep", "all") == "all":
+        return []
+    return free_disk(folder, folder.state(plan), seconds=SECONDS)
 
 
 def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any]:

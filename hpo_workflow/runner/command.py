@@ -10,6 +10,7 @@ import re
 import zlib
 
 from hpo_workflow.store import atomic
+from hpo_workflow.store.trial_files import are_deleted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,13 +78,26 @@ def arguments(spec: Mapping[str, Any], rendered: Sequence[Any], facts: Facts) ->
 def resume_from(paths: StudyPaths, parent: int | None) -> str:
     """`${trial.resume_from}`: the directory of the trial that one goes on from, else empty.
 
-    A result that came from a cache came without the files of its program; who goes on from there begins at nothing.
+    A result that came from a cache came without the files of its program, and those of others were deleted since; who
+    goes on from there begins at nothing.
     """
-    if parent is None:
+    if parent is None or are_deleted(paths, parent):
         return ""
     result = atomic.read_json(paths.result_record(parent))
     cached = isinstance(result, dict) and result.get("cached")
     return "" if cached else os.path.abspath(paths.trial_dir(parent))
+
+
+def resumed_from(paths: StudyPaths, number: int, parent: int | None) -> str:
+    """What `${trial.resume_from}` was for a trial that has run, though the files there may have gone since.
+
+    For another one it is what it would be now.
+    """
+    result = atomic.read_json(paths.result_record(number))
+    if not isinstance(result, dict) or "resumed" not in result:
+        return resume_from(paths, parent)
+    resumed = result["resumed"]
+    return "" if resumed is None else os.path.abspath(paths.trial_dir(resumed))
 
 
 def choose_port(root: str, number: int) -> int:

@@ -31,6 +31,7 @@ from hpo_workflow.runner.process import (
 )
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.trial_files import forget_deletion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Runner:
             margin = min(60.0, options.runtime_s / 4)
             self._deadline = self._started + options.runtime_s - margin
         self._lost_before: list[dict[str, Any]] = []
+        self._resumed: int | None = None
         self._pruning: Pruning | None = None
 
     @staticmethod
@@ -328,6 +330,7 @@ class Runner:
     def _start(self, claim: claims.Claim, devices: list[str] | None) -> Program:
         """Write the trial's files and fork its program, which waits for the supervisor."""
         number, rendered = self._number, self._trial["rendered"]
+        forget_deletion(self._paths, number)
         params_file = os.path.abspath(self._paths.params_file(number))
         metrics_file = os.path.abspath(self._paths.metrics_file(number))
         if claim.attempt > 1 and os.path.exists(metrics_file):  # a log belongs to one attempt, and so does this file
@@ -345,6 +348,7 @@ class Runner:
             known["fidelity"] = self._trial["fidelity"]
             known["resume_from"] = resume_from(self._paths, self._trial.get("parent"))
             further = {"HPO_FIDELITY": str(known["fidelity"]), "HPO_RESUME_FROM": known["resume_from"]}
+            self._resumed = self._trial.get("parent") if known["resume_from"] else None
         files = rendered.get("files") or {}
         for name, file in files.items():
             known[f"file.{name}"] = os.path.join(self._directory, file["to"])
@@ -474,6 +478,7 @@ class Runner:
             "identity": self._batch["identity"],
             "params": trial["params"],
             "fidelity": trial.get("fidelity"),
+            "resumed": self._resumed,
             "end": {"kind": order.kind, "reason": order.reason, "detail": order.detail},
             **self._pruned(order),
             "attempts": [*claim.lost_before, claims.summary(claim.record, end)],

@@ -74,6 +74,10 @@ class StudyPaths:
         """`$HPO_METRICS_FILE`: metrics as JSON lines, for programs that rather write a file than print."""
         return os.path.join(self.trial_dir(number), "metrics.jsonl")
 
+    def files_deleted(self, number: int) -> str:
+        """Says that the files of the trial's program were deleted, as `keep:` of the study file wants it."""
+        return os.path.join(self.trial_dir(number), "files_deleted.json")
+
     # ---- derived: Snakemake's declared outputs, caches, pointers -----------------------------------
     @property
     def state(self) -> str:
@@ -103,6 +107,11 @@ class StudyPaths:
     def batch_index(self) -> str:
         """A cache of the batch records, one JSON line each; can be deleted at any time."""
         return self._join("state", "index", "batches.jsonl")
+
+    @property
+    def emptied(self) -> str:
+        """Which trials' directories were emptied under `keep:`; a cache that can be deleted at any time."""
+        return self._join("state", "index", "emptied.json")
 
     @property
     def changed(self) -> str:

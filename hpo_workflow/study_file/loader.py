@@ -35,6 +35,7 @@ from hpo_workflow.spec import (
     Template,
     digest_of,
 )
+from hpo_workflow.store.trial_files import OWN as OWN_FILES
 from hpo_workflow.study_file import identity, yaml_reader
 from hpo_workflow.study_file.schema import default_of, study_schema
 from hpo_workflow.study_file.sentences import fault_of, shown
@@ -58,7 +59,6 @@ WITHOUT_PRIOR = ("grid", "optuna")
 
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SECRET = re.compile(r"(?:^|_)(?:[A-Z0-9]*(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY)|KEY|PASS)(?:_|$)")
-_OWN_FILES = ("params.json", "metrics.jsonl")
 _RESOURCE_HINTS = {
     "memory": "mem",
     "ram": "mem",
@@ -342,6 +342,7 @@ class _Loader:
             history=history,
             pruner=pruner,
             fidelity=fidelity,
+            keep=self.value("keep"),
         )
         self.warnings += fidelity_warnings(spec)
         content = identity.identity_of(spec, files)
@@ -526,7 +527,7 @@ class _Loader:
             ):
                 cure = "Give a plain relative path such as in.nml."
                 self.fault(place, f"{shown(target)} is not a file below the trial's directory.", cure)
-            elif normal in _OWN_FILES or re.fullmatch(r"log(\.\d+)?", normal):
+            elif OWN_FILES.fullmatch(normal):
                 self.fault(
                     place, f"{target} is a file that hpo_workflow writes there itself.", "Give another name with to:."
                 )

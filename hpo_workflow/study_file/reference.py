@@ -41,7 +41,7 @@ _GROUPS = (
     ("What is optimised", ("objective", "metrics")),
     (
         "How the search goes",
-        ("sampler", "start", "history", "fidelity", "pruner", "refill", "budget", "resources", "limits"),
+        ("sampler", "start", "history", "fidelity", "pruner", "refill", "budget", "resources", "limits", "keep"),
     ),
 )
 

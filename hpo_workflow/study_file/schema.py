@@ -626,6 +626,13 @@ SCHEMA: dict[str, Any] = {
             "mapping of `name` and the pruner's options. A trial that is better than all complete ones always goes on. "
             "Steps are those of `metrics.step`, else values printed.",
         },
+        "keep": {
+            "enum": ["best", "all", "none"],
+            "default": "all",
+            "description": "Whose files stay in the trials' directories. `best`: of a trial that has ended and that no "
+            "other one can go on from any more, what its program wrote there is deleted, except of the best trial; "
+            "logs, parameters and metrics stay. `none`: at the end of the study that of the best one, too.",
+        },
         "retry": _later("What is done after a timeout or lack of memory."),
         "track": _later("Trackers such as MLflow."),
         "replicates": _later("Repetitions with other seeds."),

@@ -51,6 +51,8 @@ _OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
         "output": "outdir",
         "timeout": "resources.runtime",
         "regex": "metrics.define",
+        "keep_checkpoints": "keep",
+        "checkpoints": "keep",
         "memory": "resources.mem",
         "walltime": "resources.runtime",
         "gpus": "resources.gpu",

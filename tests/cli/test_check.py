@@ -150,6 +150,16 @@ def test_a_grid_with_start_points_beside_it_is_as_large_as_both(hpo: Hpo) -> Non
     assert report["trials"] == 4
 
 
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [("all", "what trials write stays"), ("best", "any more, except of the best"), ("none", "and at the end that of")],
+)
+def test_it_says_whose_files_will_be_kept(hpo: Hpo, keep: str, said: str) -> None:
+    assert checked(hpo, keep=keep)["keep"] == keep
+    (line,) = [line for line in hpo("check", "study.yaml").out.splitlines() if line.startswith("Files: ")]
+    assert said in line
+
+
 def test_rungs_and_all_their_trials_are_shown_and_counted(hpo: Hpo) -> None:
     report = checked(
         hpo,

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from hpo_workflow.runner.command import resume_from, resumed_from
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.trial_files import are_deleted, delete_files
 from tests.machine import need
 
 from .conftest import IMPATIENT, MAIN, Study, is_running, wait_for
@@ -169,6 +171,41 @@ def test_who_goes_on_from_a_cached_result_begins_at_nothing(study: Study) -> Non
     study.use(RESUMES)
     study.run()
     assert study.log().splitlines()[0] == "fidelity=9 from="
+
+
+def test_who_goes_on_from_files_that_were_deleted_begins_at_nothing(study: Study) -> None:
+    study.fidelity, study.parent = 9, 4
+    place = Path(study.paths.trial_dir(4))
+    place.mkdir(parents=True)
+    (place / "model").write_text("x")
+    delete_files(study.paths, 4)
+    study.use(RESUMES)
+    study.run()
+    assert study.log().splitlines()[0] == "fidelity=9 from="
+    assert study.result["resumed"] is None
+    assert resumed_from(study.paths, study.number, 4) == ""
+
+
+def test_what_a_trial_went_on_from_is_on_record_when_the_files_there_have_gone(study: Study) -> None:
+    study.fidelity, study.parent = 9, 4
+    place = Path(study.paths.trial_dir(4))
+    place.mkdir(parents=True)
+    (place / "model").write_text("x")
+    study.use(RESUMES)
+    study.run()
+    delete_files(study.paths, 4)
+    assert study.result["resumed"] == 4
+    assert (resume_from(study.paths, 4), resumed_from(study.paths, study.number, 4)) == ("", str(place))
+
+
+def test_a_trial_that_runs_again_is_not_one_whose_files_were_deleted(study: Study) -> None:
+    place = Path(study.paths.trial_dir(study.number))
+    place.mkdir(parents=True)
+    (place / "model").write_text("x")
+    delete_files(study.paths, study.number)
+    study.use("echo again")
+    study.run()
+    assert not are_deleted(study.paths, study.number)
 
 
 def test_a_directory_that_appears_late_is_waited_for(study: Study) -> None:
