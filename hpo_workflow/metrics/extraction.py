@@ -33,21 +33,21 @@ class Series:
         self.highest: tuple[int, float, float] | None = None
 
     def append(self, step: float, value: float, cap: int) -> None:
-        point = (self.count, step, value)
-        if self.count % self._stride == 0:
+        index = self.count
+        self.count = index + 1
+        self.last = point = (index, step, value)
+        if index % self._stride == 0:
             self._steps.append(step)
             self._values.append(value)
-        self.count += 1
-        self.last = point
+            while len(self._values) > cap:
+                self._steps = self._steps[::2]
+                self._values = self._values[::2]
+                self._stride *= 2
         if value - value == 0:
             if self.lowest is None or value < self.lowest[2]:
                 self.lowest = point
             if self.highest is None or value > self.highest[2]:
                 self.highest = point
-        while len(self._values) > cap:
-            self._steps = self._steps[::2]
-            self._values = self._values[::2]
-            self._stride *= 2
 
     def points(self) -> list[tuple[float, float]]:
         """(step, value) in the order of printing."""

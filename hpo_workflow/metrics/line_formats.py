@@ -9,6 +9,7 @@ json        one flat JSON object a line; numbers, or strings that hold a number.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 
@@ -32,16 +33,35 @@ _EQUALS = re.compile(
     rb"(?<![^" + _SEPARATOR + rb"])(" + _NAME + rb")[ \t]*=(?!=)[ \t]*(?:(" + DECIMAL + rb")" + END + rb")?"
 )
 _KATIB_NUMBER = re.compile(rb"[\t\n\f\r ]*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)")
+_new = tuple.__new__
 _KATIB_NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_|-"
+
+
+@functools.lru_cache(maxsize=1000)
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
 
 
 def scan_equals(line: bytes) -> list[Found]:
     """All `name=value` of the line, in its order."""
     found = []
+    try:
+        for raw, number in _EQUALS.findall(line):
+            if len(number) > CAP_NUMBER:
+                return _scan_equals_one_by_one(line)
+            found.append(_new(Found, (_text(raw), float(number), "", "", "")))
+    except ValueError:  # `5%`, or no number at all
+        return _scan_equals_one_by_one(line)
+    return found
+
+
+def _scan_equals_one_by_one(line: bytes) -> list[Found]:
+    """The same where not everything is a plain number: slower, with what is wrong."""
+    found = []
     rejected = 0
     for match in _EQUALS.finditer(line):
         raw, number = match.groups()
-        name = raw.decode("utf-8", "replace")
+        name = _text(raw)
         if number is not None and len(number) <= CAP_NUMBER:
             value = float(number[:-1] if number.endswith(b"%") else number)
             found.append(Found(name, value, "", "", ""))

@@ -31,7 +31,13 @@ class Lines:
         """Lines so far, the last one also where it has no end yet."""
         return self.number - self._at_start
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def feed(self, data: bytes, needle: bytes = b"") -> Iterator[tuple[int, bytes]]:
+        """The lines that end in `data`.
+
+        Args:
+            data: The next piece of the stream.
+            needle: The caller has no use for lines without it, and most of them are then left out.
+        """
         if data:
             self._at_start = data.endswith(b"\n")
         if len(self._rest) > CAP_LINE:  # the rest of an over-long line is not kept
@@ -42,6 +48,9 @@ class Lines:
         pieces = (self._rest + data).split(b"\n")
         last = len(pieces) - 1
         for index, piece in enumerate(pieces):
+            if needle not in piece and index != last and len(piece) <= CAP_LINE:
+                self.number += 1
+                continue
             segments = piece.split(b"\r") if b"\r" in piece else [piece]
             rest = segments.pop() if index == last else None
             for segment in segments:

@@ -42,6 +42,7 @@ class MetricReader:
         self._target: float | None = objective.get("target") if stops else None
         self._step_name: str | None = metrics.get("step")
         self._scanner = LineScanner(metrics, self.objective)
+        self._plain = self._scanner.format == "equals" and not (self._scanner.lines or self._scanner.defined)
         self._wanted = {self.objective, *self._scanner.defined} | ({self._step_name} if self._step_name else set())
         self._printed = Lines()
         self._recorded = Lines()
@@ -64,7 +65,9 @@ class MetricReader:
 
     def feed(self, data: bytes) -> list[tuple[str, float, float]]:
         """Read more of what the program printed; the new points as (name, step, value)."""
-        return self._consume(self._printed.feed(data))
+        # Once the objective was found or mentioned, a line on which no metric can stand says nothing more.
+        settled = self._plain and (self._mention is not None or bool(self._kinds))
+        return self._consume(self._printed.feed(data, b"=" if settled else b""))
 
     def feed_records(self, data: bytes) -> list[tuple[str, float, float]]:
         """Read more of $HPO_METRICS_FILE. A metric that stands there is not taken from the printed text."""
@@ -127,7 +130,7 @@ class MetricReader:
                 continue
             if name == self._step_name:
                 continue
-            series = self._series_of(self._series, name)
+            series = self._series.get(name) or self._series_of(self._series, name)
             if series is None:
                 continue
             step = self._step if self._step is not None else series.count + 1.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
-import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,27 +39,39 @@ def test_what_is_not_finite_is_recognised_and_fails_the_trial(line: str) -> None
     assert extraction.last() == {}
 
 
-TOKENS = """
-1,000 0,35 1.2.3 0.5abc 0x10 tensor(0.5) 1,234.5 1.000,5 1'000 1/2 0.5e 0.5e+ 1e5=3 0.5.. 1__0 _1 1_ 1e1.5 0.5.
-0.5D-03 1d5 (0.5) [0.5] 10/938 0.5s 12ms 0.5±0.1 0.5+-0.1 0.5(1) −1 ０.５ ٣ 1e- 0b1 0o7 1,2,3 .5.5 --1 +-1 1-2 $5
-1:30 12:30:45 50%% 5%5 0.5\u00a0 1\u202f000 "1,000" '0,5' 0.5_ 1e400x 1%x np.float64(0.5) array(0.5) {0.5} e5
-"""
+AMBIGUOUS = [
+    line for line in (Path(__file__).parent / "ambiguous_numbers.txt").read_text(encoding="utf-8").split("\n") if line
+]
+"""What a reader could take for one number and another for another one, or for none."""
+
+WAYS: dict[str, tuple[str, dict[str, Any]]] = {
+    "equals": ("loss={}", {}),
+    "after": ("the loss: {}", {"define": {"loss": {"after": "loss:"}}}),
+    "regex": ("the loss is {} now", {"define": {"loss": {"regex": r"loss is (.*) now$"}}}),
+    "json": ("{}", {"format": "json"}),
+}
 
 
-AMBIGUOUS = re.split("[ \n]", TOKENS.strip())
-
-
-@pytest.mark.parametrize("token", AMBIGUOUS)
-def test_an_ambiguous_number_is_a_problem_that_names_the_line_and_never_a_number(token: str) -> None:
-    extraction = read(f"start\nloss={token}\n")
-    assert "loss" not in extraction.points
-    assert extraction.problems[0]["line"] == 2
-    assert extraction.problems[0]["metric"] == "loss"
-    for objective in (LOSS, BEST):
-        judged = verdict(read(f"loss=0.4\nloss={token}\n", objective), objective)
-        assert judged["state"] == "failed"
-        assert judged["reason"] == "metric_unreadable"
-        assert judged["detail"].startswith("`loss` cannot be read: line 2: `loss=")
+@pytest.mark.parametrize("way", WAYS)
+def test_no_ambiguous_number_is_read(way: str) -> None:
+    """And the trial fails with the line, also where a number was printed before."""
+    template, settings = WAYS[way]
+    assert len(AMBIGUOUS) >= 200
+    for token in AMBIGUOUS:
+        shown = json.dumps({"loss": token}) if way == "json" else template.format(token)
+        alone = read(f"start\n{shown}\n", **settings)
+        assert "loss" not in alone.points, token
+        assert verdict(alone)["state"] == "failed", token
+        if not any(character.isdigit() for character in token):
+            continue  # `loss=high`: a word, where a number may yet come
+        assert (alone.problems[0]["line"], alone.problems[0]["metric"]) == (2, "loss"), token
+        before = json.dumps({"loss": 0.4}) if way == "json" else template.format("0.4")
+        for objective in (LOSS, BEST):
+            extraction = read(f"{before}\n{shown}\n", objective, **settings)
+            assert values(extraction) == [0.4], token
+            judged = verdict(extraction, objective)
+            assert judged["reason"] == "metric_unreadable", token
+            assert judged["detail"].startswith("`loss` cannot be read: line 2: `"), token
 
 
 def test_the_reason_says_what_to_print_instead() -> None:
