@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from benchmarks import extend, overhead, pruning, slots, slurm_slots, startup
+from benchmarks import parser as parser_part
 from benchmarks.accounting import MeasurementError
 from benchmarks.document import DOCUMENT, block, write
 from benchmarks.parts import Chapter, Part, label
@@ -22,7 +23,15 @@ from benchmarks.results_files import COMMITTED, ROOT, Case, ResultFiles, package
 from benchmarks.samplers import command as samplers_command
 from benchmarks.samplers import tables_and_plots
 
-PARTS: tuple[Part, ...] = (startup.PART, overhead.PART, extend.PART, slots.PART, slurm_slots.PART, pruning.PART)
+PARTS: tuple[Part, ...] = (
+    startup.PART,
+    overhead.PART,
+    extend.PART,
+    slots.PART,
+    slurm_slots.PART,
+    pruning.PART,
+    parser_part.PART,
+)
 SAMPLERS = Chapter(
     "samplers", "how good and how fast the samplers are", tables_and_plots.block, tables_and_plots.pictures
 )

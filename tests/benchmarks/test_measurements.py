@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import extend, overhead, pruning, slots, slurm_slots, startup
+from benchmarks import extend, overhead, parser, pruning, slots, slurm_slots, startup
 from benchmarks.accounting import JobTime, MeasurementError
 from benchmarks.places import Workshop, inodes_and_bytes
 from benchmarks.results_files import ROOT, ResultFiles
@@ -271,3 +271,13 @@ def test_a_stream_is_read_to_its_end_with_and_without_a_pruner(workshop, monkeyp
     values = pruning.measure({"what": "stream", "pruner": pruner}, workshop)
     assert 0 < values["cpu_s"] < 1
     assert values["lines_per_s"] > 500
+
+
+# ---- reading logs ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", parser.SIZE_MB)
+def test_a_log_of_each_kind_is_read_whole(workshop, kind):
+    values = parser.measure({"log": kind, "mb": 2}, workshop)
+    assert values["mb"] == pytest.approx(2, rel=0.5)
+    assert values["mb_per_s"] > 0.1 and values["cpu_s"] < 20
+    assert 5 < values["rss_mb"] < 64
+    assert values["times_grep"] > 1
