@@ -8,10 +8,8 @@ import shlex
 from typing import Any
 
 from hpo_workflow.analysis import pruning
-from hpo_workflow.cli.terminal import number, params_text, plural, printable
-from hpo_workflow.runner.command import resumed_from
 from hpo_workflow.cli.terminal import duration, number, params_text, plural, printable
-from hpo_workflow.runner.command import resume_from
+from hpo_workflow.runner.command import resumed_from
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.store.trial_files import are_deleted
