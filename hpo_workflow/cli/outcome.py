@@ -64,7 +64,8 @@ def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None
         command = f"cd {shlex.quote(str(facts['dir']))}\n{command}"
     deleted = [best.number] if are_deleted(folder.paths, best.number) else []
     parent = best.proposal.parent
-    if facts.get("resume_from") and parent is not None and are_deleted(folder.paths, parent):
+    named = bool(facts.get("resume_from")) and str(facts["resume_from"]) in command
+    if named and parent is not None and are_deleted(folder.paths, parent):
         deleted.append(parent)
     return {
         "trial": best.number,

@@ -81,11 +81,7 @@ def resume_from(paths: StudyPaths, parent: int | None) -> str:
     A result that came from a cache came without the files of its program, and those of others were deleted since; who
     goes on from there begins at nothing.
     """
-    if parent is None or are_deleted(paths, parent):
-        return ""
-    result = atomic.read_json(paths.result_record(parent))
-    cached = isinstance(result, dict) and result.get("cached")
-    return "" if cached else os.path.abspath(paths.trial_dir(parent))
+    return "" if parent is None or are_deleted(paths, parent) else _left_by(paths, parent)
 
 
 def resumed_from(paths: StudyPaths, number: int, parent: int | None) -> str:
@@ -94,10 +90,17 @@ def resumed_from(paths: StudyPaths, number: int, parent: int | None) -> str:
     For another one it is what it would be now.
     """
     result = atomic.read_json(paths.result_record(number))
-    if not isinstance(result, dict) or "resumed" not in result:
+    if not isinstance(result, dict) or result.get("cached"):
         return resume_from(paths, parent)
-    resumed = result["resumed"]
-    return "" if resumed is None else os.path.abspath(paths.trial_dir(resumed))
+    goes_on = result.get("resumed", parent)  # earlier versions deleted nothing
+    return "" if goes_on is None else _left_by(paths, goes_on)
+
+
+def _left_by(paths: StudyPaths, number: int) -> str:
+    """The directory with what the program of a trial has left; empty where its result came from a cache."""
+    result = atomic.read_json(paths.result_record(number))
+    cached = isinstance(result, dict) and result.get("cached")
+    return "" if cached else os.path.abspath(paths.trial_dir(number))
 
 
 def choose_port(root: str, number: int) -> int:

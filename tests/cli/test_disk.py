@@ -17,9 +17,11 @@ from hpo_workflow.cli import disk
 from hpo_workflow.cli.collect import collect
 from hpo_workflow.cli.outcome import best_lines, best_record
 from hpo_workflow.cli.propose import free_after
+from hpo_workflow.cli.schedule import stages_of_best
 from hpo_workflow.multifidelity import METHODS
 from hpo_workflow.runner.command import resume_from
 from hpo_workflow.spec import Budget, Fidelity, Objective, Template
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.store.trial_files import delete_files
 from hpo_workflow.study_state import StudyState
@@ -161,7 +163,7 @@ def test_after_the_target_only_the_best_is_left_and_after_the_wall_what_could_go
             run.end(number, f"loss={number + 0.5}\n")
         run.use(budget=budget, objective=Objective("loss", "minimize", target=target))
         if name == "wall":
-            record = json.loads(Path(run.folder.paths.batch_record(0)).read_text())
+            record = unseal(Path(run.folder.paths.batch_record(0)).read_bytes())
             Path(run.folder.paths.batch_record(0)).write_text(json.dumps({**record, "elapsed_s": 5.0}))
             os.unlink(run.folder.paths.batch_index)
         run.collect()
@@ -332,11 +334,22 @@ def test_with_a_higher_top_or_budget_whoever_was_emptied_is_trained_from_the_sta
 
 
 def test_best_says_where_files_have_gone(tmp_path: Path) -> None:
-    run = Deleting(tmp_path, fidelity=fidelity("pbt", 4), budget=Budget(4, 2))
-    run.to_the_end()
+    command = "train ${hpo.x} --from=${trial.resume_from}"
+    run = Deleting(tmp_path, command=command, fidelity=fidelity("pbt", 4), budget=Budget(4, 4))
+    for number in run.propose():
+        run.end(number, f"loss={number}\n")
+    copies = [number for number in run.propose() if run.live[number][1]["config"] == number]
+    for number in sorted(run.live):
+        run.end(number, f"loss={-(number in copies)}\n")
     best = best_record(run.folder, run.state)
-    assert best is not None and "files_deleted" not in best
+    assert best is not None and best["trial"] in copies and "files_deleted" not in best
     run.collect()
+    best = best_record(run.folder, run.state)
+    parent = run.state.finished[copies[0]].proposal.parent
+    assert best is not None and best["files_deleted"] == [parent]
+    assert best["command"].endswith(f"--from={run.folder.paths.trial_dir(parent or 0)}")
+    assert f"goes on from trial {parent}, whose files were deleted" in best_lines("loss", best)[-1]
+    assert [stage.begins for stage in stages_of_best(run.folder, run.state)] == [0, 2]
     run.use(keep="none")
     run.collect()
     best = best_record(run.folder, run.state)
