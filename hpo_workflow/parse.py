@@ -61,9 +61,9 @@ def _parse(options: Any) -> str:
         raise _CallError(f"{options.plan}: there is no such plan")
     spec = plan["spec"]
     objective = spec["objective"]
-    result = _load(paths.result_record(options.number))
+    result, damage = _result(paths.result_record(options.number))
     if result is None:
-        metric = _lost(paths, options.number, options.batch)
+        metric = _lost(paths, options.number, options.batch, damage)
     else:
         digest = plan["metrics_digest"]
         if result["metrics"].get("digest") == digest:
@@ -73,10 +73,10 @@ def _parse(options: Any) -> str:
         metric = summarise(result, extraction, objective, options.batch)
         if spec.get("cache"):
             _share(spec["cache"], paths, result)
-    atomic.replace(options.out, atomic.to_json(metric) + "\n")
+    atomic.replace(options.out, atomic.seal(metric))
     index = paths.metric_index(plan["metrics_digest"])
     best = _best_so_far(index, metric, objective["direction"])
-    _append(index, atomic.to_json({**metric, "best": best}) + "\n")
+    _append(index, atomic.seal({**metric, "best": best}))
     if spec.get("pruner") and result is not None and metric["state"] == "complete":
         from hpo_workflow.store.curve_index import curve_entry, line_after
 
@@ -141,6 +141,14 @@ def mend_curves(paths: StudyPaths, plan: Mapping[str, Any], complete: Mapping[in
     return mend(paths.curve_index(digest), complete, make)
 
 
+def _readable(path: str) -> dict[str, Any]:
+    """A derived file that says more, if it can be read."""
+    try:
+        return _load(path) or {}
+    except _CallError:
+        return {}
+
+
 def _load(path: str) -> dict[str, Any] | None:
     try:
         data = atomic.read_json(path)
@@ -149,6 +157,21 @@ def _load(path: str) -> dict[str, Any] | None:
     if data is not None and not isinstance(data, dict):
         raise _CallError(f"{path}: not a record")
     return data
+
+
+def _result(path: str) -> tuple[dict[str, Any] | None, str]:
+    """The record of a trial that has ended. One that is damaged is set aside, and what is said of it comes second: the
+    trial is started again."""
+    try:
+        result = atomic.read_json(path)
+        if result is None or (isinstance(result, dict) and isinstance(result.get("end"), dict)):
+            return result, ""
+        why = "not a record"
+    except ValueError as error:
+        why = str(error)
+    aside = f"{path}.damaged.{int(time.time())}"
+    os.replace(path, aside)
+    return None, f"its result record was damaged ({why}) and is set aside as {aside}"
 
 
 def _now() -> str:
@@ -218,12 +241,12 @@ def audited(result: Mapping[str, Any]) -> dict[str, str]:
     return {"audited": found["reason"]} if found.get("audited") and not result.get("cached") else {}
 
 
-def _lost(paths: StudyPaths, number: int, batch: int) -> dict[str, Any]:
-    """The metric file of a trial whose attempts are all lost."""
-    done = _load(paths.done(number, batch)) or {}
+def _lost(paths: StudyPaths, number: int, batch: int, damage: str = "") -> dict[str, Any]:
+    """The metric file of a trial whose attempts are all lost, or whose result is."""
+    done = _readable(paths.done(number, batch))
     attempts = done.get("attempts") or [{}]
-    last = attempts[-1]
-    proposed = (_load(paths.batch(batch)) or {}).get("trials", [])
+    last = {**attempts[-1], "reason": "storage", "detail": damage} if damage else attempts[-1]
+    proposed = _readable(paths.batch(batch)).get("trials", [])
     trial: dict[str, Any] = next((each for each in proposed if each["number"] == number), {})
     return {
         "number": number,
@@ -284,10 +307,8 @@ def _last_lines(path: str, n_bytes: int) -> list[bytes]:
 
 def _best_in(line: bytes) -> list[tuple[float, int]]:
     """What a line of the index says of the best trial; nothing where it is torn or an older version wrote it."""
-    import json
-
     try:
-        value, number = json.loads(line)["best"]
+        value, number = atomic.unseal(line)["best"]
         return [(float(value), int(number))]
     except (ValueError, KeyError, TypeError):
         return []

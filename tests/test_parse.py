@@ -12,6 +12,7 @@ import pytest
 
 from hpo_workflow import parse
 from hpo_workflow.metrics import MetricReader
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
 
 
@@ -77,17 +78,17 @@ class Folder:
             str(out),
         ]
         assert parse.run(call) == 0
-        data: dict[str, Any] = json.loads(out.read_text())
+        data: dict[str, Any] = unseal(out.read_bytes())
         return data
 
     def index(self) -> list[dict[str, Any]]:
         text = Path(self.paths.metric_index(self.digest)).read_text()
-        return [json.loads(line) for line in text.splitlines() if line]
+        return [unseal(line.encode()) for line in text.splitlines() if line]
 
     def curves(self) -> list[dict[str, Any]]:
         """The index of curves."""
         path = Path(self.paths.curve_index(self.digest))
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [unseal(line.encode()) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_the_best_so_far_is_found_without_reading_all_that_was_before(
     folder.parse(4)
     index = Path(folder.paths.metric_index(folder.digest))
     (line,) = index.read_text().splitlines()
-    other = {**json.loads(line), "number": 5, "value": 0.7, "state": "failed"}
+    other = {**unseal(line.encode()), "number": 5, "value": 0.7, "state": "failed"}
     lost = json.dumps({**other, "best": None, "metrics": {f"m{i}": i for i in range(9000)}})  # 150 kB
     index.write_text("\n".join([line, json.dumps({**other, "best": [0.95, 2]}), lost, "[]", "null", '{"torn']) + "\n")
     folder.end("accuracy=0.8\n")

@@ -88,12 +88,12 @@ class Claim:
         """Record the program's process group; it is about to start."""
         self.record["group"] = group
         self.record["group_start"] = start_time(group)
-        atomic.replace(self.path, atomic.to_json(self.record) + "\n")
+        atomic.replace(self.path, atomic.seal(self.record))
 
     def ended(self, end: Mapping[str, Any]) -> None:
         """Record how the attempt ended where no result will say it."""
         self.record["ended"] = dict(end)
-        atomic.replace(self.path, atomic.to_json(self.record) + "\n")
+        atomic.replace(self.path, atomic.seal(self.record))
 
     def touch(self) -> bool:
         """The heartbeat; False when the claim has gone, because another copy has published the result."""
@@ -257,7 +257,7 @@ def try_claim(
         if not ended:
             node = found.get("host") != here["host"] or found.get("boot") != here["boot"]
             ended = {"end": "lost", "reason": "node" if node else "killed", "detail": "its runner died"}
-            atomic.replace(path, atomic.to_json({**found, "ended": ended}) + "\n")
+            atomic.replace(path, atomic.seal({**found, "ended": ended}))
         lost.append(summary(found, ended))
         attempt += 1
 

@@ -1,26 +1,59 @@
 """Files that are whole or absent: publishing write-once records, replacing derived files.
 
+Records end with a check sum of themselves (`crc32`), so that a byte which a disk or a person changes is noticed. One
+without it, as earlier versions wrote them, is taken as it is.
+
 Standard library only, Python 3.8 or newer: the runner imports it on every node.
 """
 
 from __future__ import annotations
 
+import binascii
 import errno
 import itertools
 import json
 import os
+import re
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _unique = itertools.count()
+_SUM = re.compile(rb',"crc32":"([0-9a-f]{8})"\}\s*\Z')
 
 
 def to_json(value: Any) -> str:
     """`value` as one line of strict JSON; keys stay in their order, a space's in the file's. NaN is an error."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def seal(record: Mapping[str, Any]) -> str:
+    """A record as a line that ends with its check sum."""
+    text = to_json(record)
+    if len(text) <= 2:
+        return text + "\n"
+    return f'{text[:-1]},"crc32":"{binascii.crc32(text.encode()):08x}"}}\n'
+
+
+def unseal(data: bytes) -> Any:
+    """What `seal` wrote, without the check sum, or any other JSON.
+
+    Raises:
+        ValueError: It is not JSON, or not what was written.
+    """
+    try:
+        value = json.loads(data)
+    except RecursionError:
+        raise ValueError("its lists are nested too deeply") from None
+    if isinstance(value, dict) and "crc32" in value:
+        del value["crc32"]
+        found = _SUM.search(data)
+        if found is None or binascii.crc32(data[: found.start()] + b"}") != int(found.group(1), 16):
+            raise ValueError("its check sum is of another content")
+    return value
 
 
 def _write_beside(path: str, text: str) -> str:
@@ -55,14 +88,14 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def publish(path: str, value: Any) -> bool:
+def publish(path: str, value: Mapping[str, Any]) -> bool:
     """Write a record once; True when this call did it, False when an earlier one had.
 
     The first publisher wins and a published record never changes. After a crash at any point the record is whole or
     absent. Source of the link count test: open(2), the recipe for NFS, where link may report an error although it
     succeeded.
     """
-    temporary = _write_beside(path, to_json(value) + "\n")
+    temporary = _write_beside(path, seal(value))
     try:
         try:
             os.link(temporary, path)
@@ -90,13 +123,13 @@ def replace(path: str, text: str) -> None:
 def read_json(path: str) -> Any | None:
     """What a JSON file holds, or None where there is no such file.
 
-    ESTALE (a file that another NFS client replaced) is tried again. A file that is not JSON raises ValueError: the
-    caller knows whether it is a record to set aside or a cache to build anew.
+    ESTALE (a file that another NFS client replaced) is tried again. A file that is not what was written raises
+    ValueError: the caller knows whether it is a record to set aside or a cache to build anew.
     """
     for attempt in range(5):
         try:
-            with open(path, encoding="utf-8") as file:
-                return json.load(file)
+            with open(path, "rb") as file:
+                return unseal(file.read())
         except FileNotFoundError:
             return None
         except OSError as error:

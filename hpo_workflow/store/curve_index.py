@@ -6,12 +6,11 @@ it may be torn, deleted, written anew or out of reach at any moment, and then th
 
 from __future__ import annotations
 
-import json
 import os
 
 from hpo_workflow.objective import loss_of
 from hpo_workflow.pruners.curves import CAP_TRIALS, Others, curve_of, entry_of, is_entry
-from hpo_workflow.store.atomic import replace, to_json
+from hpo_workflow.store.atomic import replace, seal, unseal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def line_after(entry: Mapping[str, Any], last_lines: Iterable[bytes]) -> str:
     Several parses may write at once, so the last few know together what a single one may have missed.
     """
     known = [before["best"] for before in map(_entry, last_lines) if before is not None]
-    return to_json({**entry, "best": min([entry["best"], *known])}) + "\n"
+    return seal({**entry, "best": min([entry["best"], *known])})
 
 
 def mend(path: str, complete: Mapping[int, float | None], make: Callable[[int], dict[str, Any] | None]) -> bool:
@@ -78,7 +77,7 @@ def mend(path: str, complete: Mapping[int, float | None], make: Callable[[int], 
     entries = {number: entry for number, entry in made.items() if entry is not None}
     best = min((entry["loss"] for entry in entries.values()), default=0.0)
     kept = (entry for number, entry in entries.items() if number in wanted)
-    replace(path, "".join(to_json({**entry, "best": best}) + "\n" for entry in kept))
+    replace(path, "".join(seal({**entry, "best": best}) for entry in kept))
     return True
 
 
@@ -157,7 +156,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     if not line.strip():
         return None
     try:
-        entry: dict[str, Any] = json.loads(line)
+        entry: dict[str, Any] = unseal(line)
     except ValueError:
         return None
     return entry if is_entry(entry) else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import hpo_workflow
 from hpo_workflow.earlier_results import Source
 from hpo_workflow.spec import StudySpec, digest_of
-from hpo_workflow.store.atomic import publish, read_json, replace, to_json
+from hpo_workflow.store.atomic import publish, read_json, replace, seal, to_json
 from hpo_workflow.store.study_folder import PLAN_SCHEMA, StudyFolder, equal_identities, numbers_set_aside
 
 
@@ -62,11 +64,29 @@ class Plan:
                 "sources": [source.to_json() for source in self.earlier],
             }
             publish(folder.paths.history(self.spec.history_digest), record)
-        publish(folder.paths.plan(self.digest), self.to_json())
-        publish(folder.paths.identity(self.identity), dict(self.identity_content))
-        if read_json(folder.paths.current_plan) != {"plan": self.digest}:
-            replace(folder.paths.current_plan, to_json({"plan": self.digest}) + "\n")
+        _publish_anew(folder.paths.plan(self.digest), self.to_json())
+        _publish_anew(folder.paths.identity(self.identity), dict(self.identity_content))
+        if not _holds(folder.paths.current_plan, {"plan": self.digest}):
+            replace(folder.paths.current_plan, seal({"plan": self.digest}))
             replace(folder.paths.study_file, self.text)
+
+
+def _holds(path: str, value: Mapping[str, Any]) -> bool:
+    try:
+        return bool(read_json(path) == value)
+    except ValueError:
+        return False
+
+
+def _publish_anew(path: str, value: Mapping[str, Any]) -> None:
+    """Publish what is named by its digest; what stands there and cannot be read makes way, as its content is known."""
+    if publish(path, value):
+        return
+    try:
+        read_json(path)
+    except ValueError:
+        os.replace(path, f"{path}.damaged.{int(time.time())}")
+        publish(path, value)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ they are caches: what they lack is read from the records, and they can be delete
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from hpo_workflow.earlier_results import Source, observations_of
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.samplers.history import Observation
 from hpo_workflow.spec import StudySpec
-from hpo_workflow.store.atomic import publish, read_json, replace, to_json
+from hpo_workflow.store.atomic import publish, read_json, replace, seal, unseal
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.study_state import StudyState, read_state
 
@@ -29,15 +28,17 @@ def read_record(path: str) -> Any:
     except ValueError as error:
         cure = "Move it away (records are written whole, so something else has damaged it) and run the study again."
         raise StudyFolderError(path, f"this is not the JSON that was written here ({error}).\n  {cure}") from None
+    except IsADirectoryError:
+        raise StudyFolderError(path, "a folder is where a record should be.\n  Move it away.") from None
 
 
 def index_lines(path: str) -> Iterator[Any]:
     """The whole lines of an index; a torn or garbled line is skipped: an index is only a cache."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, "rb") as file:
             for line in file:
                 try:
-                    yield json.loads(line)
+                    yield unseal(line)
                 except ValueError:
                     continue
     except FileNotFoundError:
@@ -53,7 +54,7 @@ def _whole_batches(path: str, known: int) -> int:
         return 0
     lines = data.count(b"\n")
     try:
-        last = json.loads(data[data.rfind(b"\n", 0, -1) + 1 :])
+        last = unseal(data[data.rfind(b"\n", 0, -1) + 1 :])
     except ValueError:
         return 0
     whole = data.endswith(b"\n") and isinstance(last, dict) and last.get("batch") == lines - 1 and lines <= known
@@ -71,16 +72,28 @@ class StudyFolder:
 
     Attributes:
         paths: Where each file is.
+        damaged: Files that turned out not to be what was written, and what was done about each.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self.damaged: dict[str, str] = {}
         self.paths = StudyPaths(root)
 
     # ---- batches ------------------------------------------------------------------------------------------
     def batch(self, batch: int) -> dict[str, Any] | None:
-        """Batch record `batch`, whole, or None while there is none."""
-        record: dict[str, Any] | None = read_record(self.paths.batch_record(batch))
+        """Batch record `batch`, whole, or None while there is none; Snakemake's copy of it where it is damaged."""
+        record: dict[str, Any] | None
+        try:
+            record = read_record(self.paths.batch_record(batch))
+        except StudyFolderError as error:
+            try:
+                record = read_json(self.paths.batch(batch))
+            except ValueError:
+                record = None
+            if not isinstance(record, dict) or record.get("batch") != batch:
+                raise
+            self.damaged[error.path] = "damaged; its copy is used"
         return record
 
     def batches(self) -> list[dict[str, Any]]:
@@ -96,7 +109,7 @@ class StudyFolder:
     def index_batches(self, records: list[dict[str, Any]]) -> None:
         """Bring the index of batches up to date. Only propose does this, and there is one at a time."""
         present = _whole_batches(self.paths.batch_index, len(records))
-        text = "".join(to_json(without_rendering(record)) + "\n" for record in records[present:])
+        text = "".join(seal(without_rendering(record)) for record in records[present:])
         if present == 0:
             replace(self.paths.batch_index, text)
         elif text:
@@ -187,7 +200,14 @@ class StudyFolder:
                 indexed[metric["number"], metric["batch"]] = metric
 
         def outcome(number: int, batch: int) -> Mapping[str, Any] | None:
-            return indexed.get((number, batch)) or self.outcome(metrics_digest, number, batch)
+            known = indexed.get((number, batch))
+            if known is not None:
+                return known
+            try:
+                return self.outcome(metrics_digest, number, batch)
+            except StudyFolderError as error:
+                self.damaged[error.path] = "damaged; the trial's result is read again"
+                return None
 
         identity = plan["identity"]
         records = self.batches() if batches is None else batches

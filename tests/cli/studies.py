@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import yaml
 
 from hpo_workflow.cli.propose import make_batch
 from hpo_workflow.cli.study_argument import load_plan
-from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.atomic import publish, replace, to_json, unseal
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.study_folder import StudyFolder
 
@@ -84,4 +83,4 @@ def finished_study(**changes: Any) -> tuple[str, StudyFolder, Plan]:
 
 def read(path: str) -> Any:
     """A JSON file."""
-    return json.loads(Path(path).read_text())
+    return unseal(Path(path).read_bytes())

@@ -16,7 +16,7 @@ from hpo_workflow.cli.study_argument import open_study
 from hpo_workflow.cli.study_report import LARGEST_LOG, MOST_CURVES, Snapshot, gather, write_report
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.report.content import Content
-from hpo_workflow.store.atomic import publish
+from hpo_workflow.store.atomic import publish, unseal
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.session import Session
 from hpo_workflow.store.study_folder import StudyFolder
@@ -184,7 +184,7 @@ def test_failed_trials_are_grouped_with_the_end_of_a_log_for_each_kind() -> None
     ):
         end(folder, plan, {number: "exit_code"}, log=[f"trial {number}, line {i}" for i in range(40)])
         path = Path(folder.paths.metric(plan.spec.metrics_digest, number, 0))
-        path.write_text(json.dumps({**json.loads(path.read_text()), "detail": detail}))
+        path.write_text(json.dumps({**unseal(path.read_bytes()), "detail": detail}))
     end(folder, plan, {7: "timeout"})
     os.unlink(folder.paths.log(7, 1))
     exit_code, timeout = gathered().failures
@@ -238,7 +238,7 @@ def test_doubts_about_how_the_output_was_read_are_shown() -> None:
     folder, plan = emit(write_study())
     end(folder, plan, {0: 0.5})
     path = Path(folder.paths.metric(plan.spec.metrics_digest, 0, 0))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "warnings": ["two kinds of lines"]}))
+    path.write_text(json.dumps({**unseal(path.read_bytes()), "warnings": ["two kinds of lines"]}))
     assert gathered().warnings == ["trial 0: two kinds of lines"]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
 
 MAIN = Path(__file__).resolve().parents[2] / "hpo_workflow" / "runner" / "__main__.py"
@@ -145,7 +146,7 @@ class Study:
 
     @property
     def result(self) -> dict[str, Any]:
-        data: dict[str, Any] = json.loads(Path(self.paths.result_record(self.number)).read_text())
+        data: dict[str, Any] = unseal(Path(self.paths.result_record(self.number)).read_bytes())
         return data
 
     @property
@@ -155,7 +156,7 @@ class Study:
 
     def claim(self, attempt: int = 1) -> dict[str, Any] | None:
         path = Path(self.paths.claim(self.number, attempt))
-        return json.loads(path.read_text()) if path.exists() else None
+        return unseal(path.read_bytes()) if path.exists() else None
 
     def group(self, attempt: int = 1) -> int:
         """The program's process group, once it is about to start."""

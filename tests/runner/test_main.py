@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from hpo_workflow.runner.command import resume_from, resumed_from
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.trial_files import are_deleted, delete_files
 from tests.machine import need
@@ -583,7 +584,7 @@ def test_waiting_for_a_twin_is_not_the_programs_time(study: Study) -> None:
 
 def test_slurm_is_asked_whether_the_job_of_a_claim_has_ended(study: Study) -> None:
     path = foreign_claim(study)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "slurm_job": "4711"}))
+    path.write_text(json.dumps({**unseal(path.read_bytes()), "slurm_job": "4711"}))
     squeue = study.launch / "bin" / "squeue"
     squeue.parent.mkdir()
     squeue.write_text("#!/bin/sh\n# a mock of Slurm's\necho $* > asked\n")

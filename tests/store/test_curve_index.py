@@ -12,6 +12,7 @@ import pytest
 from hpo_workflow.metrics.extraction import Extraction
 from hpo_workflow.pruners import curves
 from hpo_workflow.store import curve_index
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.curve_index import CurveIndex, curve_entry, line_after, mend
 
 OBJECTIVE = {"metric": "accuracy", "direction": "maximize"}
@@ -41,7 +42,7 @@ def read_all(index: CurveIndex) -> list[float]:
 
 
 def test_an_entry_holds_losses_and_says_who_is_best() -> None:
-    first = json.loads(line_after(entry(1, 0.8), []))
+    first = unseal(line_after(entry(1, 0.8), []).encode())
     assert first == {
         "number": 1,
         "fidelity": None,

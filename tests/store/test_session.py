@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hpo_workflow.errors import UsageError
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.session import Session, read_session, session_seconds
 
@@ -61,7 +62,7 @@ def test_a_killed_owner_is_cleared_away(tmp_path: Path) -> None:
 def test_a_process_id_that_was_given_to_another_is_not_the_owner(tmp_path: Path) -> None:
     paths = StudyPaths(str(tmp_path))
     session, _ = Session.acquire(paths)
-    record = json.loads(Path(paths.session).read_text())
+    record = unseal(Path(paths.session).read_bytes())
     record["pid_start"] = "1"
     Path(paths.session).write_text(json.dumps(record))
     second, cleared = Session.acquire(paths)
@@ -74,7 +75,7 @@ def test_a_process_id_that_was_given_to_another_is_not_the_owner(tmp_path: Path)
 def test_an_owner_on_another_host_blocks_unless_forced(tmp_path: Path) -> None:
     paths = StudyPaths(str(tmp_path))
     session, _ = Session.acquire(paths)
-    record = json.loads(Path(paths.session).read_text())
+    record = unseal(Path(paths.session).read_bytes())
     record["host"] = "login-2"
     Path(paths.session).write_text(json.dumps(record))
     with pytest.raises(UsageError, match="on login-2, .*\n.*cannot be checked from here.*hpo run --force"):
