@@ -1,7 +1,7 @@
 """`hpo` and `python -P hpo_workflow/__main__.py`: the verbs of the command line.
 
-The verbs that rules call (`propose`, `parse`, `collect`) run hundreds of times a study; they are dispatched here
-without the command line's libraries.
+The verbs that rules call (`propose`, `parse`, `adopt`, `collect`) run hundreds of times a study; they are dispatched
+here without the command line's libraries.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ def main(argv: list[str] | None = None) -> int:
         from hpo_workflow import parse
 
         return parse.run(arguments[1:])
+    if verb == "adopt":
+        from hpo_workflow import orphans
+
+        return orphans.run(arguments[1:])
     if verb in ("propose", "replay"):  # before numpy is loaded: the same sums on every number of cores
         for library in ("OMP", "OPENBLAS", "MKL"):
             os.environ[f"{library}_NUM_THREADS"] = "1"
@@ -28,6 +32,10 @@ def main(argv: list[str] | None = None) -> int:
         from hpo_workflow.cli import propose
 
         return propose.run(arguments[1:])
+    if verb == "head":
+        from hpo_workflow.cli import head
+
+        return head.run(arguments[1:])
     if verb == "collect":
         from hpo_workflow.cli import collect
 

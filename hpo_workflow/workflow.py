@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 
 from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.graceful_stop import make_term_safe
+from hpo_workflow.orphans import find_orphans, write_adopted
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths, shard
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.session import TOKEN, Session, read_session
+from hpo_workflow.store.stop_request import withdraw_stop
 from hpo_workflow.store.study_folder import StudyFolder, read_record, result_exists
 from hpo_workflow.study_state import Ending, StudyState
 from hpo_workflow.trial import TrialState
@@ -48,6 +50,7 @@ FAST = f"{PYTHON} -S -E -P"
 
 COMMANDS = {
     "trial": f"{FAST} {shlex.quote(str(PACKAGE / 'runner' / '__main__.py'))}",
+    "adopt": f"{FAST} {shlex.quote(str(PACKAGE / '__main__.py'))} adopt",
     "parse": f"{FAST} {shlex.quote(str(PACKAGE / '__main__.py'))} parse",
     "propose": f"{PYTHON} -P {shlex.quote(str(PACKAGE / '__main__.py'))} propose",
     "collect": f"{PYTHON} -P {shlex.quote(str(PACKAGE / '__main__.py'))} collect",
@@ -72,6 +75,8 @@ class Rolling:
 
     Attributes:
         settled: Trials, as (number, batch), whose outcomes were taken in since the caller last emptied the list.
+        adopted: Live trials that jobs of an earlier head run, and the job of each: nothing is submitted for them.
+        awaits: The wait for these that is in flight, None where none is adopted.
     """
 
     def __init__(
@@ -84,6 +89,9 @@ class Rolling:
         self.state.begin_run()
         self._elapsed_s = elapsed_s
         self._asking = False
+        self.adopted: dict[int, str] = {}
+        self.awaits: int | None = None
+        self._next_adoption = 0
         self.settled: list[tuple[int, int]] = []
         self._cancelled_at_start = self._is_cancelled()
 
@@ -95,14 +103,44 @@ class Rolling:
     def ending(self) -> Ending | None:
         return self.state.ending(self._elapsed_s())
 
+    def adopt(self, jobs: Mapping[int, str], first: int) -> None:
+        """Take over trials that jobs of an earlier head run.
+
+        Args:
+            jobs: The job of each.
+            first: A number that no wait of an earlier head has had.
+        """
+        self.adopted = {number: job for number, job in jobs.items() if number in self.state.live}
+        self._next_adoption = first
+
+    def _look_at_adopted(self, adopt_done: Callable[[int], bool]) -> None:
+        """Let go those that are settled: one with a result is parsed, one whose job has gone is run like any other."""
+        if self.awaits is not None and adopt_done(self.awaits):
+            settled = read_record(self.folder.paths.adoption(self.awaits))
+            if settled is None:
+                raise RuntimeError(f"{self.folder.paths.adoption(self.awaits)} is not there after adopt")
+            for number in [*settled["ended"], *settled["gone"]]:
+                self.adopted.pop(number, None)
+            self.awaits = None
+            write_adopted(self.folder.paths, self.adopted)
+        if self.awaits is None and self.adopted:
+            self.awaits = self._next_adoption
+            self._next_adoption += 1
+
     def files(
-        self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]
+        self,
+        batch_done: Callable[[int], bool],
+        parse_done: Callable[[int, int], bool],
+        adopt_done: Callable[[int], bool] = lambda index: False,
     ) -> tuple[list[tuple[int, int]], int | None]:
         """Live trials as (number, batch), and the number of the batch that is asked for, or None.
+
+        Adopted trials are not among them, see `awaits`.
 
         Args:
             batch_done: Whether propose has ended in this run of Snakemake.
             parse_done: The same for the parse of (number, batch).
+            adopt_done: The same for a wait for adopted trials.
         """
         if self._asking and batch_done(self.state.n_batches):
             record = self.folder.batch(self.state.n_batches)
@@ -118,12 +156,14 @@ class Rolling:
                     raise RuntimeError(f"{path} is not there after parse")
                 self.state.add_outcome(metric)
                 self.settled.append((number, emission.batch))
+        self._look_at_adopted(adopt_done)
         if self._cancelled_at_start:
+            self.awaits = None
             return [], None
         if not self._asking:
             self._asking = self.state.wants_batch(self._elapsed_s())
         window = max(WINDOW, self.spec.budget.parallel + self.spec.budget.ahead)
-        live = [(number, emission.batch) for number, emission in self.state.live.items()]
+        live = [(n, emission.batch) for n, emission in self.state.live.items() if n not in self.adopted]
         return live[:window], self.state.n_batches if self._asking else None
 
 
@@ -143,6 +183,7 @@ class SnakefileStudy:
         self._session: Session | None = None
         self._plan: Plan | None = None
         self._known: set[tuple[int, int]] = set()
+        self._waits: list[int] = []
         source = _source(workflow, config)
         pointer = _pointer(workflow, source)
         if workflow.remote_exec and (known := read_json(pointer)) is not None:
@@ -200,6 +241,8 @@ class SnakefileStudy:
         One parameter of a rule instead of several: Snakemake evaluates each of them several times a job.
         """
         words = [COMMANDS[verb], f"--root {shlex.quote(self.root)} --plan {shlex.quote(self.plan_path)}"]
+        if verb == "adopt":
+            words.append(f"--latency-s {float(self._workflow.execution_settings.latency_wait):g}")
         return " ".join([*words, *([self._limits] if verb == "trial" else [])])
 
     @property
@@ -255,6 +298,7 @@ class SnakefileStudy:
         owner = read_session(paths)
         if owner is None or owner["token"] != os.environ.get(TOKEN):
             self._session, _ = Session.acquire(paths)
+            withdraw_stop(paths)
         self._plan.store(self.folder)
         replace(self._pointer, to_json({"plan": self.plan_path}) + "\n")
 
@@ -267,11 +311,28 @@ class SnakefileStudy:
                 pass
 
     def _mend(self, number: int, batch: int) -> None:
-        """Make the output of a trial that has its result: it was lost or swept, and parse reads the log again."""
+        """Make the output of a trial that has its result: it was lost or swept, and parse reads the log again.
+
+        Where it is there, an earlier Snakemake that was killed may have noted that it is incomplete, and a job would be
+        submitted for it.
+        """
         paths = self.folder.paths
         done = paths.done(number, batch)
-        if result_exists(paths, number) and not os.path.exists(done):
+        if not result_exists(paths, number):
+            return
+        if os.path.exists(done):
+            _forget(self._workflow, done)
+        else:
             replace(done, to_json({"number": number, "batch": batch}) + "\n")
+
+    def _sweep_wait(self, index: int) -> None:
+        """Remove what a wait for adopted trials has left."""
+        path = self.folder.paths.adoption(index)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        _forget(self._workflow, path)
 
     def _sweep(self, number: int, batch: int) -> None:
         """Remove what only Snakemake needed of a trial, which has left its graph: three files of eight."""
@@ -284,7 +345,12 @@ class SnakefileStudy:
             _forget(self._workflow, path)
 
     # ---- what the rules ask -------------------------------------------------------------------------------
-    def in_flight(self, batch_done: Callable[[int], bool], parse_done: Callable[[int, int], bool]) -> list[str]:
+    def in_flight(
+        self,
+        batch_done: Callable[[int], bool],
+        parse_done: Callable[[int, int], bool],
+        adopt_done: Callable[[int], bool],
+    ) -> list[str]:
         """The files that the study's last job waits for, as the rules write them."""
         if self._workflow.remote_exec:
             return []  # a job's own process decides nothing
@@ -295,14 +361,21 @@ class SnakefileStudy:
                 _leave(self._workflow, str(error))
         # Swept at the second look after their parse: at the first, their jobs are still in the graph.
         settled, self._rolling.settled = self._rolling.settled, []
-        trials, batch = self._rolling.files(batch_done, parse_done)
+        awaited = self._rolling.awaits
+        trials, batch = self._rolling.files(batch_done, parse_done, adopt_done)
         if not self._workflow.dryrun:
             for each in settled:
                 self._sweep(*each)
             for each in set(trials) - self._known:
                 self._mend(*each)
             self._known = set(trials)
+            while self._waits:
+                self._sweep_wait(self._waits.pop())
+            if awaited is not None and awaited != self._rolling.awaits:
+                self._waits.append(awaited)
         files = [self.declared.metric(self.metrics_digest, number, b) for number, b in trials]
+        if self._rolling.awaits is not None:
+            files.append(self.declared.adoption(self._rolling.awaits))
         return files + ([] if batch is None else [self.declared.batch(batch)])
 
     def _first_look(self) -> Rolling:
@@ -314,9 +387,22 @@ class SnakefileStudy:
         if dryrun:
             _say(dry_run_sentence(rolling))
         else:
+            for said in self.folder.mend([emission.batch for emission in rolling.state.live.values()]):
+                _say(f"warning: {said}")
             self._withdraw_stop(rolling.ending())
+            self._adopt(rolling)
             self._mend_curves(rolling)
         return rolling
+
+    def _adopt(self, rolling: Rolling) -> None:
+        """Take over the trials that jobs of an earlier head run; on this machine their runners see each other."""
+        paths = self.folder.paths
+        jobs: dict[int, str] = {}
+        if not self._workflow.local_exec:
+            live = [number for number in rolling.state.live if not result_exists(paths, number)]
+            jobs = find_orphans(paths, self.spec.study, live)
+        write_adopted(paths, jobs)
+        rolling.adopt(jobs, time.time_ns() // 1_000_000)
 
     def _mend_curves(self, rolling: Rolling) -> None:
         """Let pruners know all complete trials that count, and no others."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hpo_workflow.errors import UsageError
+from hpo_workflow.orphans import read_adopted
 from hpo_workflow.spec import Budget, Objective, StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
@@ -234,3 +235,53 @@ def test_the_study_is_the_one_configfile_and_in_a_clone_without_one_the_quick_st
     Path("config").mkdir()
     Path("config/digits.yaml").touch()
     assert _source(snakemake_with(), {}) == "config/digits.yaml"
+
+
+# ---- trials of an earlier head -----------------------------------------------------------------------------
+def adopting(scheduler: Scheduler, jobs: dict[int, str]) -> Rolling:
+    rolling = scheduler.rolling()
+    rolling.adopt(jobs, 100)
+    return rolling
+
+
+def settle(scheduler: Scheduler, rolling: Rolling, ended: list[int], gone: list[int]) -> set[int]:
+    """End the wait that is in flight; gives the waits that have ended."""
+    assert rolling.awaits is not None
+    record = {"ended": ended, "gone": gone}
+    replace(scheduler.folder.paths.adoption(rolling.awaits), to_json(record))
+    return {rolling.awaits}
+
+
+def ask(scheduler: Scheduler, rolling: Rolling, waits: set[int]) -> tuple[list[int], int | None]:
+    live, asked = rolling.files(
+        lambda n: n in scheduler.ended_batches, lambda n, b: (n, b) in scheduler.ended_parses, lambda i: i in waits
+    )
+    return [number for number, _ in live], asked
+
+
+def test_adopted_trials_hold_slots_and_are_not_submitted_until_they_are_settled(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(8, 4)))
+    scheduler.propose(0)
+    rolling = adopting(scheduler, {1: "11", 2: "12", 3: "13", 77: "14"})
+    assert ask(scheduler, rolling, set()) == ([0], None) and rolling.awaits == 100
+    waits = settle(scheduler, rolling, ended=[2], gone=[3])
+    assert ask(scheduler, rolling, waits) == ([0, 2, 3], None) and rolling.awaits == 101
+    assert rolling.adopted == {1: "11"} and read_adopted(scheduler.folder.paths) == {1: "11"}
+    waits |= settle(scheduler, rolling, ended=[], gone=[])  # after a long while it looks at the study anew
+    assert ask(scheduler, rolling, waits) == ([0, 2, 3], None) and rolling.awaits == 102
+    waits |= settle(scheduler, rolling, ended=[1], gone=[])
+    assert ask(scheduler, rolling, waits) == ([0, 1, 2, 3], None) and rolling.awaits is None
+    assert read_adopted(scheduler.folder.paths) == {}
+
+
+def test_a_slot_that_an_adopted_trial_leaves_is_filled(tmp_path: Path) -> None:
+    scheduler = Scheduler(tmp_path, spec(budget=Budget(8, 2)))
+    scheduler.propose(0)
+    rolling = adopting(scheduler, {0: "10", 1: "11"})
+    assert ask(scheduler, rolling, set()) == ([], None)
+    waits = settle(scheduler, rolling, ended=[0], gone=[])
+    assert ask(scheduler, rolling, waits) == ([0], None)
+    scheduler.run(0, 0, outcome(0, 0, 0.5))
+    assert ask(scheduler, rolling, waits) == ([], 1)  # the next batch is asked for, while trial 1 runs on
+    scheduler.to_the_end(adopting(scheduler, {}))  # the next head finds nobody to adopt
+    assert sorted(scheduler.runs) == list(range(8))

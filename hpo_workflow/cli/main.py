@@ -24,6 +24,8 @@ VERBS = {
     "init": "Start a study: a study file, a script and a profile to edit.",
     "check": "Check a study file and show what it would run and cost.",
     "run": "Run a study, or go on with it.",
+    "submit": "Run a study as a Slurm job, away from the login node.",
+    "stop": "End a study that runs anywhere; it can go on later.",
     "status": "How a study stands.",
     "best": "The best trial: value, parameters, command.",
     "trials": "All trials with their parameters and values.",
@@ -35,8 +37,10 @@ VERBS = {
 
 CALLED_BY_RULES = {
     "propose": "Decide on one batch of trials.",
+    "adopt": "Wait for trials in jobs of an earlier run.",
     "parse": "Read the metrics from one trial's log.",
     "collect": "Write best.json and the report when the study has ended.",
+    "head": "Run a study inside of the job that hpo submit submits.",
 }
 """The verbs that `__main__` dispatches without this module."""
 

@@ -14,9 +14,10 @@ from hpo_workflow.cli.terminal import say
 from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
 from hpo_workflow.spec import StudySpec, digest_of
-from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.atomic import publish, replace, seal
 from hpo_workflow.store.cache import DamagedEntry, ResultCache
 from hpo_workflow.store.session import read_session, session_seconds
+from hpo_workflow.store.stop_request import stop_request
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.template import RenderedTrial, render_trial
@@ -34,9 +35,12 @@ def run(argv: list[str]) -> int:
     """Publish batch `--batch`, unless it is there already, and write its declared copy."""
     arguments = read_options("hpo propose", "Emit one batch of trials (called by the rules).", OPTIONS, argv)
     folder = StudyFolder(arguments.root)
+    if stop_request(folder.paths) is not None:
+        print("the study is being stopped (hpo stop): nothing more is proposed", file=sys.stderr)
+        return 1
     try:
         record = make_batch(folder, arguments.plan, arguments.batch)
-        replace(arguments.out, to_json(record) + "\n")
+        replace(arguments.out, seal(record))
         warnings = free_after(folder, arguments.plan)
     except HPOWorkflowError as error:
         print(error, file=sys.stderr)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
@@ -21,24 +22,26 @@ from hpo_workflow.cli.follow import Follower
 from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, stopping_text
-from hpo_workflow.cli.slurm_queue import SlurmQueue, cancel_waiting
+from hpo_workflow.cli.slurm_queue import SlurmQueue
 from hpo_workflow.cli.snakemake_process import (
     JobFailure,
     SnakemakeProcess,
     excerpt,
     failed_rules,
     job_words,
-    jobname_prefix,
     snakemake_call,
 )
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.study_argument import ending_of, load_plan
 from hpo_workflow.cli.terminal import plural, say, show
 from hpo_workflow.errors import HPOWorkflowError, UsageError
+from hpo_workflow.orphans import ask_queue, cancel, find_orphans, jobname_prefix
+from hpo_workflow.quantities import seconds_of
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.processes import is_alive, this_process
 from hpo_workflow.store.session import TOKEN, Session, read_session
+from hpo_workflow.store.stop_request import CANCEL, stop_request, withdraw_stop
 from hpo_workflow.store.study_folder import StudyFolder, result_exists
 from hpo_workflow.trial import TrialState
 from hpo_workflow.workflow import local_gpus
@@ -58,6 +61,17 @@ TOLD_FAILURES = 20
 
 TICK_TERMINAL_S, TICK_S = 0.5, 1.0
 INTERRUPTED = 130
+HANDED_OVER = 75
+"""Exit code of `--for`: the study goes on, and the same call goes on with it (EX_TEMPFAIL of sysexits.h)."""
+
+LEAVE_S = 15.0
+"""What Snakemake does on this machine gets so long to end before it is left."""
+
+CANCEL_MARGIN_S = 45.0
+"""After `hpo stop --cancel`, runners end their programs by themselves within the trials' grace and so many seconds."""
+
+CANCELLED_S = 60.0
+"""Slurm gets so long to end jobs that are cancelled before a run begins."""
 
 ONLY_SHOWS = frozenset(
     [
@@ -94,6 +108,7 @@ Examples:
   hpo run study.yaml --profile slurm
   hpo run study.yaml -n
   hpo run study.yaml --retry-failed
+  hpo run study.yaml --profile slurm --for 12h
   hpo run study.yaml --profile slurm -- --latency-wait 120
 """
 
@@ -113,6 +128,18 @@ Examples:
 )
 @click.option("--retry-failed", is_flag=True, help="Run the configurations of failed trials anew.")
 @click.option("--force", is_flag=True, help="Take over from a run on another host that is known to be dead.")
+@click.option(
+    "--for",
+    "for_text",
+    metavar="DURATION",
+    help="End after so long, such as 12h, and leave running Slurm jobs as they are: the next run takes them over. "
+    "Exit code 75.",
+)
+@click.option(
+    "--cancel-orphans",
+    is_flag=True,
+    help="Cancel Slurm jobs that an earlier run has left, instead of taking them over.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Show the result only.")
 @click.option("--dry-run", "-n", is_flag=True, help="Show what Snakemake would do next, and do nothing.")
 @click.argument("snakemake_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE ARGS]")
@@ -125,6 +152,8 @@ def command(
     fresh: bool,
     retry_failed: bool,
     force: bool,
+    for_text: str | None,
+    cancel_orphans: bool,
     quiet: bool,
     dry_run: bool,
     snakemake_args: tuple[str, ...],
@@ -132,11 +161,16 @@ def command(
     """Run a study, or go on with it: what has finished is never run again.
 
     It starts Snakemake and shows the progress: a picture on a terminal, lines elsewhere. Ctrl-C once starts nothing
-    more and lets running trials finish; twice stops them. After an interruption of any kind the same command goes on.
+    more and lets running trials finish; twice stops them. After an interruption of any kind the same command goes on;
+    Slurm jobs that still run then are taken over, never started a second time.
     What follows -- is given to Snakemake.
     """
     if keep and fresh:
         raise click.UsageError("--keep and --fresh: old results either count or they do not. Give one of them.")
+    try:
+        for_s = None if for_text is None else seconds_of(for_text, None)
+    except ValueError as error:
+        raise click.UsageError(f"--for {for_text}: this is not a time. {error}") from None
     plan, loaded = load_plan(study)
     if not quiet:
         say(*(f"warning: {warning}" for warning in loaded.warnings))
@@ -154,25 +188,59 @@ def command(
         return subprocess.run([*call, *(["-n"] if dry_run else [])], check=False).returncode
     if not quiet:
         say(*(f"warning: {warning}" for warning in where.warnings))
+    options = RunOptions(keep, fresh, retry_failed, force, for_s, cancel_orphans, quiet)
+    return run_study(plan, folder, where, options)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run was asked for; the names are the command's.
+
+    Args:
+        for_s: It ends after so many seconds and leaves cluster jobs running.
+        in_job: Whether the head is a Slurm job that another one follows: an order to end means that it is left too.
+    """
+
+    keep: bool = False
+    fresh: bool = False
+    retry_failed: bool = False
+    force: bool = False
+    for_s: float | None = None
+    cancel_orphans: bool = False
+    quiet: bool = False
+    in_job: bool = False
+
+
+def run_study(plan: Plan, folder: StudyFolder, where: Place, options: RunOptions) -> int:
+    """Run a study while holding its session; gives the exit code."""
+    quiet = options.quiet
     owner = read_session(folder.paths)
-    session, cleared = Session.acquire(folder.paths, force=force)
+    session, cleared = Session.acquire(folder.paths, force=options.force or job_has_ended(owner))
     try:
-        decide(folder, plan, keep=keep, fresh=fresh, retry_failed=retry_failed)
+        decide(folder, plan, keep=options.keep, fresh=options.fresh, retry_failed=options.retry_failed)
+        if withdraw_stop(folder.paths) and not quiet:
+            say("the study was stopped (hpo stop); going on from there")
         if cleared is not None and not quiet:
             say(f"an earlier run ({cleared['host']}, process {cleared['pid']}) was cut off; going on from there")
-        if cleared is not None and where.is_slurm:
-            n_waiting, n_running = cancel_waiting(jobname_prefix(plan.spec.study, cleared["token"]))
-            if not quiet and n_waiting:
-                say(f"cancelled {plural(n_waiting, 'job')} that it had left waiting in the queue")
-            if not quiet and n_running:
-                say(f"{plural(n_running, 'job')} of it still run; their trials are waited for and not run twice")
-        if owner is None or is_alive(owner) is not True:
+        if owner is None or cleared is not None:
             removed = clear_stale_locks(plan.spec.root, plan.spec.needs)
             if removed and not quiet:
                 say(f"removed {plural(len(removed), 'lock')} that a dead Snakemake has left")
-        return Run(plan, folder, session, where, quiet=quiet).go()
+        run = Run(plan, folder, session, where, options)
+        if where.is_slurm:
+            run.settle_orphans()
+        return run.go()
     finally:
         session.release()
+
+
+def job_has_ended(owner: Mapping[str, Any] | None) -> bool:
+    """Whether whoever runs the study did so in a Slurm job, on another host, and Slurm has that job no more."""
+    job = None if owner is None or is_alive(owner) is not None else owner.get("slurm_job")
+    if not job:
+        return False
+    queue = ask_queue()
+    return queue is not None and all(each.id != job for each in queue)
 
 
 # ---- where it runs -----------------------------------------------------------------------------------------
@@ -307,15 +375,25 @@ class Run:
 
     Attributes:
         asked: How often the user has asked to stop.
+        handed_over: Whether it ended so that another one goes on (`--for`).
     """
 
-    def __init__(self, plan: Plan, folder: StudyFolder, session: Session, where: Place, *, quiet: bool) -> None:
+    def __init__(
+        self, plan: Plan, folder: StudyFolder, session: Session, where: Place, options: RunOptions | None = None
+    ) -> None:
+        options = options or RunOptions()
+        quiet = options.quiet
         self.plan = plan
         self.folder = folder
         self.session = session
         self.where = where
         self.quiet = quiet
+        self.options = options
         self.asked = 0
+        self.handed_over = False
+        self._leave_at = math.inf if options.for_s is None else time.monotonic() + options.for_s
+        self._request: Mapping[str, Any] | None = None
+        self._cancel_at = math.inf
         self.follower = Follower(folder, plan.to_json())
         self._n_batches = self.follower.state.n_batches
         self._process: SnakemakeProcess | None = None
@@ -337,7 +415,7 @@ class Run:
                 self.progress.note(self._opening())
             for start in range(RESTARTS + 1):
                 code, said = self._start()
-                again = not self.asked and code != 0 and self._worth_another_start(said)
+                again = not self.asked and not self.handed_over and code != 0 and self._worth_another_start(said)
                 if not again or start == RESTARTS:
                     break
                 unanswered = bool(self._refusal())
@@ -354,6 +432,7 @@ class Run:
                     self._wait(PAUSE_S)
                     if self.asked:
                         break
+            self._cancel_the_rest()
         finally:
             self.progress.close()
             for number, handler in before.items():
@@ -384,7 +463,7 @@ class Run:
 
     def _start(self) -> tuple[int, str]:
         """One Snakemake from start to end; its exit code and what it said."""
-        prefix = jobname_prefix(self.plan.spec.study, self.session.token)
+        prefix = jobname_prefix(self.plan.spec.study, self.folder.root)
         queue = SlurmQueue(prefix) if self.where.is_slurm else None
         environment = {**os.environ, TOKEN: self.session.token}
         self._failures = []
@@ -397,6 +476,9 @@ class Run:
         try:
             while True:
                 code = process.wait(self._tick_s)
+                if code is None and time.monotonic() >= self._leave_at:
+                    code = self._leave(process)
+                self._heed_request()
                 if queue is not None:
                     queue.poll()
                     self._end_endless_waiting(process, queue)
@@ -420,6 +502,66 @@ class Run:
         return code, process.said()
 
     _told = 0
+
+    def settle_orphans(self) -> None:
+        """Cancel the jobs that an earlier run has left, where the user wants it; else say that they are taken over."""
+        state = self.follower.state
+        live = [number for number in state.live if not result_exists(self.folder.paths, number)]
+        jobs = find_orphans(self.folder.paths, self.plan.spec.study, live)
+        if not jobs:
+            return
+        n = plural(len(jobs), "job")
+        if not self.options.cancel_orphans:
+            if not self.quiet:
+                say(f"{n} of an earlier run still in Slurm; their trials are taken over and not started again")
+            return
+        cancel(jobs.values())
+        until = time.monotonic() + CANCELLED_S
+        while (queue := ask_queue()) is None or any(job.id in jobs.values() for job in queue):
+            if time.monotonic() > until:
+                raise UsageError(f"{n} of an earlier run could not be cancelled: {', '.join(jobs.values())}")
+            time.sleep(1.0)
+        if not self.quiet:
+            say(f"cancelled {n} of an earlier run; their trials are started again")
+
+    def _leave(self, process: SnakemakeProcess) -> int | None:
+        """End Snakemake so that the next run takes over what runs in Slurm; trials of this machine finish first."""
+        self._leave_at = math.inf
+        self.handed_over = True
+        if not self.where.is_slurm:
+            process.start_nothing_more()
+            return None
+        code = process.leave(LEAVE_S)
+        clear_stale_locks(self.plan.spec.root, self.plan.spec.needs)
+        return code
+
+    def _heed_request(self) -> None:
+        """Do what `hpo stop` has asked for."""
+        if self._request is None:
+            self._request = stop_request(self.folder.paths)
+            if self._request is None:
+                return
+            cancels = self._request["running"] == CANCEL
+            what = "running trials are ended" if cancels else "running trials finish"
+            self.progress.note(f"hpo stop ({self._request['by']}): no new trials; {what}")
+            self.asked = self._told = max(1, self.asked)
+            if cancels:
+                self._cancel_at = time.monotonic() + self.plan.spec.limits.grace_s + CANCEL_MARGIN_S
+            self._act()
+            if self.where.is_slurm:  # those that wait have not begun
+                prefix = jobname_prefix(self.plan.spec.study, self.folder.root)
+                cancel(job.id for job in ask_queue() or () if job.waits and job.name.startswith(f"{prefix}_"))
+        elif time.monotonic() >= self._cancel_at:
+            self._cancel_at = math.inf
+            self.asked = self._told = 2
+            self._act()
+
+    def _cancel_the_rest(self) -> None:
+        """Cancel what Snakemake does not know of when it is told to end its jobs: those of earlier runs."""
+        cancels = self._request is not None and self._request["running"] == CANCEL
+        if self.where.is_slurm and (self.asked >= 2 or cancels):
+            prefix = jobname_prefix(self.plan.spec.study, self.folder.root)
+            cancel(job.id for job in ask_queue() or () if job.name.startswith(f"{prefix}_"))
 
     def _tell_failures(self, failures: Sequence[JobFailure]) -> None:
         """Say why jobs came to nothing, each reason once."""
@@ -460,6 +602,9 @@ class Run:
                 replace(self.folder.paths.session, to_json(owner) + "\n")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.options.in_job:  # the job's end, or somebody's who has not read about `hpo stop`: another head follows
+            self._leave_at = 0.0
+            return
         self.asked = 2 if number == signal.SIGTERM else self.asked + 1
         self._act()
 
@@ -501,6 +646,10 @@ class Run:
                 say(f"study {spec.study}: {end_sentence(state, ending)}")
             show(*result, f"report: {self.folder.paths.report}")
             return 0
+        if self.handed_over:
+            left = f"; {plural(len(state.live), 'trial')} in flight" if state.live else ""
+            say(f"study {spec.study}: handed over; {self._done()}{left}. `hpo run {self._typed}` goes on.")
+            return HANDED_OVER
         if self.asked:
             show(*result)
             say(f"study {spec.study}: stopped; {self._done()}. `hpo run {self._typed}` goes on.")

@@ -109,21 +109,3 @@ def count_jobs(answer: str, prefix: str) -> tuple[int, int, list[str]]:
             running += 1
     named = [reason for reason, _ in reasons.most_common(3)]
     return running, waiting, [f"reason: {named[0]}", *named[1:]] if named else []
-
-
-def cancel_waiting(prefix: str) -> tuple[int, int]:
-    """Cancel the jobs that a dead run has left in the queue; gives how many these were and how many run still.
-
-    Those that run are left alone: the trial that is started again sees the living attempt and waits for its result.
-    """
-    call = ["squeue", "-h", "-o", "%i|%T|%r|%j", f"--user={getpass.getuser()}"]
-    try:
-        answer = subprocess.run(call, stdin=subprocess.DEVNULL, capture_output=True, timeout=GIVEN_UP_S, check=True)
-        jobs = [line.split("|", 3) for line in answer.stdout.decode("utf-8", "replace").splitlines()]
-        ours = [fields for fields in jobs if len(fields) == 4 and fields[3].startswith(prefix)]
-        waiting = [fields[0] for fields in ours if fields[1] == "PENDING"]
-        if waiting:
-            subprocess.run(["scancel", *waiting], stdin=subprocess.DEVNULL, timeout=GIVEN_UP_S, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return 0, 0
-    return len(waiting), sum(fields[1] == "RUNNING" for fields in ours)

@@ -17,9 +17,6 @@ from hpo_workflow.cli.terminal import printable
 from hpo_workflow.shipped import shipped
 from hpo_workflow.spec import StudySpec
 
-LONGEST_PREFIX = 50
-"""Characters of --slurm-jobname-prefix; the plugin refuses more."""
-
 _ERROR = re.compile(r"\b(?:\w*Error|\w*Exception|exception)\b|: error: |No rule to|^Traceback")
 _FAILED_RULE = re.compile(r"^Error in (?:rule|checkpoint) (\w+)", re.MULTILINE)
 _OUTPUT = re.compile(r"/done/\d+/(\d+)-\d+\.json")
@@ -77,16 +74,31 @@ def snakemake_call(
     return [*call, *extra]
 
 
+def busy_children(pid: int) -> int:
+    """How many programs a process has started, without those that only wait for adopted trials; 1 if not known."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        children: list[str] = []
+        for task in tasks:
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                children += file.read().split()
+    except OSError:
+        return 1
+    busy = 0
+    for child in children:
+        try:
+            with open(f"/proc/{child}/cmdline", "rb") as file:
+                words = file.read()
+        except OSError:
+            continue
+        busy += bool(words) and b" adopt " not in words.replace(b"\0", b" ")
+    return busy
+
+
 def _has_jobs(profile: Profile, extra: Sequence[str]) -> bool:
     return (
         any(name in profile.settings for name in ("jobs", "j", "cores")) or option_in(extra, "--jobs", "-j") is not None
     )
-
-
-def jobname_prefix(study: str, token: str) -> str:
-    """How the names of a run's Slurm jobs begin: letters, digits, `_` and `-` only."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "-", study)[: LONGEST_PREFIX - len("hpo--12345678")]
-    return f"hpo-{name}-{token[:8]}"
 
 
 class SnakemakeProcess:
@@ -128,6 +140,25 @@ class SnakemakeProcess:
         """Let what runs finish, and end then."""
         if self._process.poll() is None:
             os.kill(self.pid, signal.SIGTERM)
+
+    def leave(self, grace_s: float) -> int:
+        """End it and leave its cluster jobs as they are: they are adopted by the next run. Gives its exit code.
+
+        Any answer that Snakemake has to a signal either waits for its jobs or cancels them, so it is killed; nothing
+        that it was about to write is lost by that, because records are written whole. First it is told to submit no
+        more, and what it does on this machine gets time to end.
+
+        Args:
+            grace_s: That time.
+        """
+        self.start_nothing_more()
+        until = time.monotonic() + grace_s
+        quiet = 0
+        while (code := self.wait(0.5)) is None and quiet < 2 and time.monotonic() < until:
+            quiet = 0 if busy_children(self.pid) else quiet + 1
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self._process.wait() if code is None else code
 
     def stop(self) -> None:
         """End what runs too: local programs are told, cluster jobs are cancelled."""

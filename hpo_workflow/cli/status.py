@@ -13,12 +13,14 @@ import click
 
 from hpo_workflow.analysis import pruning
 from hpo_workflow.cli.follow import warning_text
+from hpo_workflow.cli.head import OVER, read_head
 from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, pruning_lines, state_counts
 from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
 from hpo_workflow.cli.terminal import duration, plural, show
 from hpo_workflow.cli.unfinished import unfinished
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.session import read_session
+from hpo_workflow.store.stop_request import stop_request
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
 
@@ -87,12 +89,36 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "n_cached": state.n_cached,
         "trial_seconds": round(sum(t.seconds or 0.0 for t in state.finished.values() if not t.cached), 1),
         "session": {key: session[key] for key in ("host", "pid", "since")} if session is not None and alive else None,
+        "head": head_facts(read_head(folder.paths)),
+        "stop_request": stop_request(folder.paths),
         "not_counted": {
             "other_identity": sum(len(numbers) for numbers in state.foreign.values()),
             "outside_the_space": len(state.misfits),
             "set_aside": len(state.asides),
         },
     }
+
+
+def head_facts(head: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The head as a Slurm job, where the study was submitted: its state, its job, the one that follows."""
+    return None if head is None else {key: head.get(key) for key in ("state", "job", "next", "why", "at")}
+
+
+def head_lines(report: Mapping[str, Any], root: str) -> list[str]:
+    """The same for people, and who has asked to stop."""
+    shown = []
+    head, asked = report["head"], report["stop_request"]
+    if asked is not None and report["state"] == "running":
+        what = "running trials finish" if asked["running"] == "finish" else "running trials are being ended"
+        shown.append(f"being stopped ({asked['by']}, {asked['at']}): no new trials, {what}")
+    if head is not None and head["state"] == "submitted":
+        shown.append(f"its head waits in Slurm: job {head['job']}")
+    elif head is not None and head["state"] not in OVER:
+        shown.append(f"its head is Slurm job {head['job']}, then {head['next']}")
+    elif head is not None and head["state"] in ("refused", "gave up"):
+        why = f": {head['why']}" if head["why"] else ""
+        shown.append(f"its head ended ({head['state']}{why}); see {root}/state/head.log")
+    return shown
 
 
 def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[str]:
@@ -105,7 +131,7 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
         who = f"stopped; `hpo run {shlex.quote(opened.argument)}` goes on" if not _is_folder(opened) else "stopped"
     else:
         who = f"{report['state']}: {report['ending']['sentence']}"
-    shown = [f"study {spec.study}: {who}"]
+    shown = [f"study {spec.study}: {who}", *head_lines(report, folder.root)]
     counts = dict(report["n_trials"])
     failed = counts.pop("failed", 0)
     words = [state.done_text] + [f"{count} {name}" for name, count in counts.items()]

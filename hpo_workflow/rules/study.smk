@@ -27,8 +27,12 @@ def parse_done(number, batch):
     return has_ended(checkpoints.parse, shard=hpo.shard(number), number=number, batch=batch)
 
 
+def adopt_done(index):
+    return has_ended(checkpoints.adopt, index=index)
+
+
 def in_flight(wildcards):
-    return STUDY.in_flight(batch_done, parse_done)
+    return STUDY.in_flight(batch_done, parse_done, adopt_done)
 
 
 def changed(wildcards):
@@ -55,6 +59,7 @@ wildcard_constraints:
     shard=r"\d+",
     batch=r"\d+",
     number=r"\d+",
+    index=r"\d+",
 
 
 # The first rule, and so the default target where this file is the Snakefile; `default_target: True` would also take the
@@ -101,6 +106,19 @@ rule trial:
     shell:
         "{params.call} --batch {input.batch:q} --number {wildcards.number} --out {output:q}"
         " --attempt {resources.attempt}"
+
+
+# Waits for trials whose jobs an earlier run has submitted and that still run.
+checkpoint adopt:
+    output:
+        f"{OUT}/state/adopted/{{index}}.json",
+    localrule: True
+    resources:
+        _nodes=0,  # it is none of the jobs that --jobs counts
+    params:
+        call=call("adopt"),
+    shell:
+        "{params.call} --out {output:q}"
 
 
 checkpoint parse:

@@ -325,6 +325,8 @@ class Runner:
         except (OSError, ValueError):
             why = None
         reason = why.get("reason") if isinstance(why, dict) else None
+        if reason == "stop_request":  # the trial is not given up: its next attempt goes on from what it has saved
+            return Order("lost", "stopped", "the study was stopped (hpo stop)")
         return Order("cancelled", str(reason or "stopped"), f"the study was stopped ({reason or 'stop file'})")
 
     def _start(self, claim: claims.Claim, devices: list[str] | None) -> Program:

@@ -124,6 +124,35 @@ class StudyPaths:
         return self._join("state", "stop.json")
 
     @property
+    def stop_request(self) -> str:
+        """Somebody has asked that the study be ended (`hpo stop`); its head reads it. The next run removes it."""
+        return self._join("state", "stop_request.json")
+
+    @property
+    def adopted(self) -> str:
+        """Trials that are in jobs of an earlier head, and the job of each, while the present one waits for them."""
+        return self._join("state", "adopted.json")
+
+    def adoption(self, index: int) -> str:
+        """Declared output of adopt: one of those trials is settled."""
+        return self._join("state", "adopted", f"{index}.json")
+
+    @property
+    def head(self) -> str:
+        """The head as a Slurm job of its own (`hpo submit`): its settings, its job, what became of it."""
+        return self._join("state", "head.json")
+
+    @property
+    def head_script(self) -> str:
+        """What Slurm was given to run the head."""
+        return self._join("state", "head.sh")
+
+    @property
+    def head_log(self) -> str:
+        """What the heads in Slurm jobs have printed, one after the other."""
+        return self._join("state", "head.log")
+
+    @property
     def session(self) -> str:
         """Who runs the study now: host, pid, since when."""
         return self._join("state", "session.json")

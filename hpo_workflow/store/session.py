@@ -22,6 +22,9 @@ from hpo_workflow.store.processes import is_alive, this_process
 TOKEN = "HPO_SESSION"
 """Environment variable by which `hpo run` tells the Snakemake that it starts that the session is theirs."""
 
+HEAD_JOB = "HPO_HEAD_JOB"
+"""Environment variable that tells in which Slurm job a head runs that was submitted (`hpo submit`)."""
+
 
 def read_session(paths: StudyPaths) -> dict[str, Any] | None:
     """The session file, or None; a garbled one counts as none."""
@@ -53,6 +56,7 @@ class Session:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "since_unix": time.time(),
             "token": session.token,
+            "slurm_job": os.environ.get(HEAD_JOB) or os.environ.get("SLURM_JOB_ID"),
         }
         cleared = None
         while not publish(paths.session, record):

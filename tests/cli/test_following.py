@@ -12,7 +12,7 @@ import pytest
 from hpo_workflow.cli import slurm_queue
 from hpo_workflow.cli.follow import LOOKS, Follower
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text, trial_texts
-from hpo_workflow.cli.slurm_queue import SlurmQueue, cancel_waiting, count_jobs
+from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.unfinished import is_running
 from hpo_workflow.store.atomic import publish, replace, to_json
@@ -240,19 +240,6 @@ def test_a_squeue_that_fails_or_hangs_does_not_hold_up_the_run(tmp_path: Path, m
         queue.close()
     squeue.unlink()
     assert wait_for(SlurmQueue("hpo-s-1"), "Slurm: squeue does not answer") == "Slurm: squeue does not answer"
-
-
-def test_jobs_that_a_dead_run_left_waiting_are_cancelled_and_running_ones_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    for name, script in (("squeue", f"cat <<'END'\n{ANSWER}END"), ("scancel", f'echo "$@" > {tmp_path}/cancelled')):
-        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / name).chmod(0o755)
-    assert cancel_waiting("hpo-s-1") == (3, 1)
-    assert (tmp_path / "cancelled").read_text() == "2 3 4\n"
-    (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
-    assert cancel_waiting("hpo-s-1") == (0, 0)
 
 
 # ---- locks -------------------------------------------------------------------------------------------------

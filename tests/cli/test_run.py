@@ -22,7 +22,6 @@ from hpo_workflow.cli.snakemake_process import (
     failed_rules,
     job_failures,
     job_words,
-    jobname_prefix,
     snakemake_call,
 )
 from hpo_workflow.cli.study_argument import load_plan
@@ -92,11 +91,6 @@ def test_a_cluster_profile_without_jobs_gets_as_many_as_the_study_wants(here: Pa
     ]
     slurm = Profile("p", {"executor": "slurm", "jobs": 100})
     assert "--jobs" not in snakemake_call("s", plan.spec, slurm, jobs=None, **given)  # type: ignore[arg-type]
-
-
-def test_names_of_slurm_jobs_are_what_the_plugin_accepts() -> None:
-    assert jobname_prefix("my.study", "0123456789abcdef") == "hpo-my-study-01234567"
-    assert len(jobname_prefix("x" * 64, "0123456789abcdef")) == 50
 
 
 def test_options_are_found_in_all_their_spellings() -> None:

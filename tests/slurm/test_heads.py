@@ -1,0 +1,113 @@
+"""A study whose head is a Slurm job: it hands over twice while trials run, and is stopped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hpo_workflow.store.study_folder import StudyFolder
+from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.test_study_on_slurm import FAST
+from tests.workflow.running import CLONE
+
+TRIAL = """
+import os, sys, time
+number, attempt = sys.argv[1:3]
+def note(word):
+    with open("started", "a") as file:
+        print(word, number, attempt, time.time(), file=file)
+note("start")
+time.sleep(6)
+note("end")
+print(f"loss={float(sys.argv[3])}")
+"""
+
+STUDY: dict[str, Any] = {
+    "study": "heads",
+    "command": "python3 trial.py ${trial.number} ${trial.attempt} ${hpo.x}",
+    "space": {"x": {"type": "float", "low": 0.0, "high": 1.0}},
+    "objective": {"metric": "loss", "direction": "minimize"},
+    "sampler": "random",
+    "budget": {"trials": 60, "parallel": 3},
+    "resources": {"threads": 1, "mem": "800MB", "runtime": "2m"},
+}
+
+
+@pytest.mark.timeout(300)
+def test_heads_hand_over_and_no_trial_is_lost_or_run_twice(tmp_path: Path, quiet_cluster: Cluster) -> None:
+    cluster = quiet_cluster
+    (tmp_path / "trial.py").write_text(TRIAL)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    folder = StudyFolder(str(tmp_path / "results" / "heads"))
+
+    def hpo(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "hpo_workflow", *arguments],
+            cwd=tmp_path,
+            env={**cluster.env(), "PYTHONPATH": str(CLONE)},
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr + log()
+        return done.stdout + done.stderr
+
+    def log() -> str:
+        path = Path(folder.paths.head_log)
+        return path.read_text() if path.exists() else "(no log)"
+
+    def head() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(Path(folder.paths.head).read_text())
+        return found
+
+    def notes() -> list[list[str]]:
+        path = tmp_path / "started"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def started() -> set[str]:
+        return {number for word, number, *_ in notes() if word == "start"}
+
+    def running() -> set[str]:
+        return started() - {number for word, number, *_ in notes() if word == "end"}
+
+    said = hpo("submit", "study.yaml", "--time", "2m", "--memory", "700MB", "--", *FAST)
+    assert "submitted as job" in said, said + log()
+    heads = [head()["job"]]
+    crossed: list[set[str]] = []
+    for _ in range(2):
+        # each head starts a trial, and gets Slurm's order to end while that runs: what its time limit leads to as well
+        before = started()
+        assert wait_until(lambda known=before: bool(running() - known), 120, pause=0.2), log()  # type: ignore[misc]
+        crossed.append(running())
+        cluster.run("scancel", "--batch", "--signal=TERM", heads[-1])
+        assert wait_until(lambda: head()["job"] != heads[-1], 60), log()
+        heads.append(head()["job"])
+    status = json.loads(hpo("status", "study.yaml", "--json"))
+    assert status["state"] == "running" and status["head"]["job"] == heads[2]
+    assert "job" in hpo("stop", "study.yaml")
+    assert wait_until(lambda: head()["state"] == "stopped", 90), log()
+    assert wait_until(lambda: not cluster.squeue(("JobID",)), 60), cluster.squeue(("JobID", "Name", "State"))
+
+    starts = Counter(int(number) for word, number, _, _ in notes() if word == "start")
+    assert set(starts.values()) == {1} and len(starts) >= 4, log()
+    assert {attempt for _, _, attempt, _ in notes()} == {"1"}
+    results = {number: folder.result(number) for number in starts}
+    assert all(record is not None and record["end"]["kind"] == "done" for record in results.values()), log()
+    for over in crossed:  # no trial that ran across a change of heads had a second job
+        for number in over:
+            submitted = cluster.squeue(("JobID", "Comment", "State"), ended=True)
+            own = [row for row in submitted if row["Comment"].split("_wildcards_")[-1].split("_")[1:2] == [number]]
+            assert [row["State"] for row in own] == ["COMPLETED"], (number, own, log())
+    rows = {row["JobID"]: row["State"] for row in cluster.squeue(("JobID", "State"), ended=True)}
+    assert [rows[job] for job in heads[:2]] == ["COMPLETED"] * 2
+    text = log()
+    assert text.count("taken over") == 2 and text.count("handed over") == 2, text
+    assert "Traceback" not in text
+    assert "stopped" in hpo("status", "study.yaml")
