@@ -7,6 +7,7 @@ they are caches: what they lack is read from the records, and they can be delete
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -78,6 +79,8 @@ class StudyFolder:
     def __init__(self, root: str) -> None:
         self.root = root
         self.damaged: dict[str, str] = {}
+        self._batch_of: dict[str, int] = {}
+        self._unread: set[str] = set()
         self.paths = StudyPaths(root)
 
     # ---- batches ------------------------------------------------------------------------------------------
@@ -94,6 +97,7 @@ class StudyFolder:
             if not isinstance(record, dict) or record.get("batch") != batch:
                 raise
             self.damaged[error.path] = "damaged; its copy is used"
+            self._batch_of[error.path] = batch
         return record
 
     def batches(self) -> list[dict[str, Any]]:
@@ -115,6 +119,34 @@ class StudyFolder:
         elif text:
             with open(self.paths.batch_index, "a", encoding="utf-8") as file:
                 file.write(text)
+
+    def mend(self, batches: Collection[int] = ()) -> list[str]:
+        """Put in order what was found to be damaged, before a run that would read it; what was done, for people.
+
+        Args:
+            batches: Those whose copies the jobs of the run will read.
+        """
+        for batch in sorted(set(batches)):
+            copy = self.paths.batch(batch)
+            try:
+                read_json(copy)
+            except ValueError:
+                record = self.batch(batch)
+                assert record is not None
+                replace(copy, seal(record))
+                self.damaged[copy] = "damaged; written again"
+        done = []
+        for path, found in self.damaged.items():
+            if path in self._batch_of:
+                copied = read_json(self.paths.batch(self._batch_of[path]))
+                assert copied is not None
+                os.replace(path, f"{path}.damaged.{int(time.time())}")
+                publish(path, copied)
+            elif path in self._unread:
+                os.replace(path, f"{path}.damaged.{int(time.time())}")
+            done.append(f"{path}: {found}")
+        self.damaged.clear()
+        return done
 
     def trial_record(self, number: int, batch: int) -> dict[str, Any]:
         """A trial as its batch emitted it, with its rendered command."""
@@ -207,6 +239,7 @@ class StudyFolder:
                 return self.outcome(metrics_digest, number, batch)
             except StudyFolderError as error:
                 self.damaged[error.path] = "damaged; the trial's result is read again"
+                self._unread.add(error.path)
                 return None
 
         identity = plan["identity"]

@@ -183,3 +183,37 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_set(tmp_path:
     assert plan is not None
     undisturbed = expected(tmp_path / "undisturbed", StudySpec.from_json(plan["spec"]), len(trials))
     assert [result["params"] for result in results] == undisturbed
+
+
+def test_damaged_records_cost_a_warning_and_at_most_their_own_trial(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.snakemake()
+    paths, before = place.store.paths, place.outcomes()
+    plan = place.store.current_plan()
+    assert plan is not None
+    (of_0, of_2) = (_batch_of(place, number) for number in (0, 2))
+    damaged = [
+        paths.batch_record(of_0),
+        paths.metric(plan["metrics_digest"], 4, _batch_of(place, 4)),
+        paths.result_record(2),
+    ]
+    for path in damaged:
+        data = Path(path).read_bytes()
+        at = data.rindex(b".", 0, data.index(b'"crc32"')) + 1  # a digit behind a point
+        Path(path).write_bytes(data[:at] + (b"7" if data[at : at + 1] != b"7" else b"8") + data[at + 1 :])
+    os.unlink(paths.metric(plan["metrics_digest"], 2, of_2))
+    shutil.rmtree(tmp_path / "results" / "s" / "state" / "index")
+    place.write(budget={"trials": 8, "parallel": 2})
+    said = place.snakemake()
+    shown = [os.path.relpath(path, tmp_path) for path in damaged]
+    assert f"warning: {shown[0]}: damaged; its copy is used" in said
+    assert f"warning: {shown[1]}: damaged; the trial's result is read again" in said
+    assert "trial 2 lost (storage): its result record was damaged" in said
+    assert Counter(place.starts) == Counter([*range(8), 2]), "the trial whose result was damaged ran again, no other"
+    assert place.best["n_trials"] == {"complete": 8}
+    assert {number: place.outcomes()[number] for number in before} == before
+    assert all(list(Path(path).parent.glob(f"{Path(path).name}.damaged.*")) for path in damaged)
+
+
+def _batch_of(place: Place, number: int) -> int:
+    return next(r["batch"] for r in place.store.batches() for trial in r["trials"] if trial["number"] == number)
