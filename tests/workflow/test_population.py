@@ -19,8 +19,9 @@ state = {"epoch": 0, "weight": 1.0, "by": []}
 if came_from:
     with open(os.path.join(came_from, "weights.json")) as file:
         state = json.load(file)
-elif lr < 0.01:
-    time.sleep(2)  # the worst one ends last, so that it is judged among all
+elif lr < 0.01:  # the worst one ends last, so that it is judged among all: the others are trained further by then
+    while not os.path.exists(os.path.join(os.path.dirname(directory), "6")):
+        time.sleep(0.05)
 while state["epoch"] < epochs:
     state["epoch"] += 1
     state["weight"] *= 1 - lr
