@@ -105,7 +105,7 @@ def incumbent(run: Deleting) -> int:
 @pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize("troubled", [False, True])
 def test_whoever_goes_on_finds_the_file_of_its_parent(tmp_path: Path, method: str, troubled: bool) -> None:
-    run = Deleting(tmp_path, fidelity=fidelity(method), budget=Budget(14, 4, failures=99))
+    run = Deleting(tmp_path, fidelity=fidelity(method), budget=Budget(5 if method == "pbt" else 14, 4, failures=99))
     run.to_the_end(seed=3, troubled=troubled)
     during = run.models()
     run.collect()
@@ -215,15 +215,15 @@ def test_each_directory_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.Mo
         return delete(paths, number, *rest)
 
     monkeypatch.setattr(disk, "delete_files", count)
-    run.run(30)
+    run.run(8)
     run.free()
-    assert sorted(looked) == sorted(set(range(30)) - {incumbent(run)})
+    assert sorted(looked) == sorted(set(range(8)) - {incumbent(run)})
     os.unlink(run.folder.paths.emptied)
     run.free()
-    assert len(looked) == 58
+    assert len(looked) == 14
     Path(run.folder.paths.emptied).write_text("garbage")
     run.free()
-    assert len(looked) == 87
+    assert len(looked) == 21
 
 
 def test_what_is_left_is_told_once_and_tried_again_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,14 +309,16 @@ def test_another_study_is_not_touched(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_with_a_higher_top_or_budget_whoever_was_emptied_is_trained_from_the_start(tmp_path: Path, method: str) -> None:
-    run = Deleting(tmp_path, fidelity=fidelity(method, 4 if method == "pbt" else 3), budget=Budget(9, 3))
+    run = Deleting(
+        tmp_path, fidelity=fidelity(method, 4 if method == "pbt" else 3), budget=Budget(4 if method == "pbt" else 9, 3)
+    )
     while run.wants_batch() or run.live:
         if run.wants_batch():
             run.propose()
         trial = run.live[min(run.live)][1]
         run.end(trial["number"], f"loss={trial['config'] + 1 / trial['fidelity']!r}\n")
     run.collect()
-    run.use(fidelity=fidelity(method, 8 if method == "pbt" else 9), budget=Budget(18, 3))
+    run.use(fidelity=fidelity(method, 8 if method == "pbt" else 9), budget=Budget(6 if method == "pbt" else 18, 3))
     went_on = {"anew": 0, "on": 0}
     chance = random.Random(1)
     while run.wants_batch() or run.live:
