@@ -170,39 +170,43 @@ def test_after_the_target_only_the_best_is_left_and_after_the_wall_what_could_go
         assert run.models() == ({0, 1, 2} if name == "wall" else {0})
 
 
-def test_a_trial_that_was_lost_keeps_its_own_file_and_that_of_its_parent(tmp_path: Path) -> None:
-    run = Deleting(tmp_path, fidelity=fidelity("asha"), budget=Budget(3, 1))
-    for loss in (0.1, 0.2, 0.3):
+def promoted_from_another_than_the_best(root: Path) -> tuple[Deleting, int]:
+    """A study whose last trial, 7, goes on from trial 4, and the best one, 3, from trial 0."""
+    run = Deleting(root, fidelity=fidelity("asha"), budget=Budget(6, 1))
+    for loss in (0.1, 0.2, 0.3, 0.05, 0.11, 0.4, 0.5):
         run.end(run.propose()[0], f"loss={loss}\n")
     (promoted,) = run.propose()
+    assert (promoted, run.live[promoted][1]["parent"]) == (7, 4)
+    return run, promoted
+
+
+def test_a_trial_that_was_lost_keeps_its_own_file_and_that_of_its_parent(tmp_path: Path) -> None:
+    run, promoted = promoted_from_another_than_the_best(tmp_path)
     run.model(promoted).parent.mkdir(parents=True)
     run.model(promoted).write_text("half")
     run.lose(promoted)
     run.free()
-    assert run.models() == {0, promoted}
+    assert run.models() == {3, 4, promoted}
     assert run.propose() == [promoted]
-    assert run.models() == {0, promoted}
-    run.end(promoted, "loss=0.05\n")
+    assert run.models() == {3, 4, promoted}
+    run.end(promoted, "loss=0.06\n")
     run.collect()
-    assert run.models() == {promoted}
+    assert run.models() == {3}
 
 
 def test_the_parent_of_a_failed_trial_stays_for_those_who_retry_it(tmp_path: Path) -> None:
-    run = Deleting(tmp_path, fidelity=fidelity("asha"), budget=Budget(3, 1))
-    for loss in (0.2, 0.1, 0.3):
-        run.end(run.propose()[0], f"loss={loss}\n")
-    (promoted,) = run.propose()
+    run, promoted = promoted_from_another_than_the_best(tmp_path)
     run.end(promoted, "", "failed", "oom")
     run.collect()
-    assert run.models() == {1}
+    assert run.models() == {3, 4}
     run.folder.decide({"kind": "retry_failed", "numbers": [promoted]})
     run.free()
-    assert run.models() == {1}
+    assert run.models() == {3, 4}
     (again,) = run.propose()
-    assert run.live[again][1]["parent"] == 1 and 1 in run.models()
-    run.end(again, "loss=0.05\n")
+    assert run.live[again][1]["parent"] == 4 and run.models() == {3, 4}
+    run.end(again, "loss=0.06\n")
     run.collect()
-    assert run.models() == {again}
+    assert run.models() == {3}
 
 
 def test_each_directory_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
