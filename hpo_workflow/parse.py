@@ -63,7 +63,7 @@ def _parse(options: Any) -> str:
     objective = spec["objective"]
     result, damage = _result(paths.result_record(options.number))
     if result is None:
-        metric = _lost(paths, options.number, options.batch, damage)
+        metric = _lost(paths, options.number, options.batch, damage, (spec.get("resources") or {}).get("gpu", 0))
     else:
         digest = plan["metrics_digest"]
         if result["metrics"].get("digest") == digest:
@@ -182,9 +182,11 @@ def read_output(
     paths: StudyPaths, result: Mapping[str, Any], metrics: Mapping[str, Any], objective: Mapping[str, Any]
 ) -> Extraction:
     """Read the log of a finished trial again, and its $HPO_METRICS_FILE."""
-    from hpo_workflow.metrics.reader import MetricReader
+    from hpo_workflow.metrics.reader import MetricReader, feed_files
 
     reader = MetricReader(metrics, objective)
+    for _ in feed_files(reader, paths.earlier_output(int(result["number"]), int(result.get("joined", 0)))):
+        pass
     sources = [(paths.metrics_file(int(result["number"])), reader.feed_records)]
     if result["log"]:
         sources.append((os.path.join(paths.root, result["log"]), reader.feed))
@@ -232,7 +234,14 @@ def summarise(
         "cached": bool(result.get("cached")),
         "warnings": warnings,
         **audited(result),
+        **used_gpus(0 if result.get("cached") else result["gpus"], result.get("attempts") or [result]),
     }
+
+
+def used_gpus(gpus: Any, attempts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """GPU-seconds of all attempts of a trial, for `budget.gpu_hours`; nothing where it has no GPU."""
+    seconds = sum(float(attempt.get("seconds") or 0.0) for attempt in attempts)
+    return {"gpu_s": round(gpus * seconds, 3)} if gpus else {}
 
 
 def audited(result: Mapping[str, Any]) -> dict[str, str]:
@@ -241,7 +250,7 @@ def audited(result: Mapping[str, Any]) -> dict[str, str]:
     return {"audited": found["reason"]} if found.get("audited") and not result.get("cached") else {}
 
 
-def _lost(paths: StudyPaths, number: int, batch: int, damage: str = "") -> dict[str, Any]:
+def _lost(paths: StudyPaths, number: int, batch: int, damage: str, gpus: Any) -> dict[str, Any]:
     """The metric file of a trial whose attempts are all lost, or whose result is."""
     done = _readable(paths.done(number, batch))
     attempts = done.get("attempts") or [{}]
@@ -254,6 +263,8 @@ def _lost(paths: StudyPaths, number: int, batch: int, damage: str = "") -> dict[
         "config": trial.get("config"),
         "state": "lost",
         "attempts": len(attempts),
+        "ends": [[each.get(key) for key in ("attempt", "end", "reason", "host")] for each in attempts],
+        **({"again": done["again"]} if done.get("again") and not damage else {}),
         "reason": last.get("reason"),
         "detail": last.get("detail") or "its attempts were lost",
         "value": None,
@@ -264,6 +275,7 @@ def _lost(paths: StudyPaths, number: int, batch: int, damage: str = "") -> dict[
         "host": last.get("host"),
         "log": None,
         "warnings": [],
+        **used_gpus(gpus if isinstance(gpus, int) else 0, attempts),
     }
 
 
@@ -327,6 +339,9 @@ def progress_line(
     if metric["state"] == "complete":
         cached = ", from the cache" if metric.get("cached") else ""
         middle = f"complete: {objective['metric']}={_short(metric['value'])}{cached}{shown}"
+    elif metric.get("again"):
+        how = {"timeout": "it goes on from what it has saved", "oom": "it is started with more memory"}
+        middle = f"{metric['reason']}: {metric['detail']}; {how[metric['again']]}"
     elif metric["state"] == "lost":
         middle = f"lost ({metric['reason']}): {metric['detail']}; it will be started again"
     else:

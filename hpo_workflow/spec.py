@@ -84,6 +84,7 @@ class Budget:
     failures: int | None = None
     ahead: int = 0
     wall_s: float | None = None
+    gpu_hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -209,9 +210,10 @@ class StudySpec:
         wanted: list[Any] = [list(self.start), list(self.history)] if self.start or self.history else []
         if self.fidelity is not None:
             wanted.append(dataclasses.asdict(self.fidelity))
-        return digest_of(
-            dataclasses.asdict(self.budget), objective, self.sampler, self.space, self.metrics_digest, *wanted
-        )
+        budget = dataclasses.asdict(self.budget)
+        if self.budget.gpu_hours is None:  # ledgers of earlier versions know no such bound
+            del budget["gpu_hours"]
+        return digest_of(budget, objective, self.sampler, self.space, self.metrics_digest, *wanted)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON values."""

@@ -21,6 +21,9 @@ from hpo_workflow.samplers.history import History, Observation
 from hpo_workflow.spec import Fidelity, StudySpec, digest_of
 from hpo_workflow.trial import Params, Proposal, Trial, TrialState
 
+RETRIED = ("timeout", "oom")
+"""Ways to fail that `retry:` knows."""
+
 LOST_IN_A_ROW = 20
 """So many attempts that nothing came of, one after the other, and the study stops with a diagnosis."""
 
@@ -43,11 +46,20 @@ class Emission:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """An attempt that was lost: of which trial, why, and on which host, empty where that is not known."""
+
+    number: int
+    reason: str
+    host: str
+
+
+@dataclass(frozen=True)
 class Ending:
     """Why a study proposes no more.
 
     Args:
-        reason: `target | failures | lost | budget | wall | exhausted`.
+        reason: `target | failures | lost | budget | wall | gpu_hours | exhausted`.
         success: Whether the study did what it was asked to.
         sentence: The same for people.
     """
@@ -105,13 +117,16 @@ class StudyState:
         self._open: set[int] = set()  # emitted, not finished
         self._lost: set[int] = set()  # of these, the ones whose last emission nothing came of
         self._n_in: Counter[TrialState] = Counter()
-        self._lost_in_a_row = 0
+        self._losses: list[Loss] = []  # one after the other, without a result in between
+        self._known_attempts: Counter[int] = Counter()  # the last attempt of each trial without an outcome
+        self._failed_attempts: dict[int, dict[str, int]] = {}  # of these trials, those that are tried again, by reason
         self.replaced: dict[str, dict[str, Any]] = {}  # proposals that could not be used: by reason, count and example
         self._session = ""  # of the last batch
         self._n_roots = 0  # finished trials that count in the budget
         self._ladder = None if spec.fidelity is None else spec.fidelity.ladder
         self.method = None if spec.fidelity is None else _method_of(spec.fidelity)
         self._incumbent: Trial | None = None
+        self._gpu_s: dict[int, float] = {}  # what all attempts of a trial have used, lost ones too
 
     # ---- replay -----------------------------------------------------------------------------------------
     def add_batch(self, record: Mapping[str, Any]) -> None:
@@ -154,6 +169,8 @@ class StudyState:
             )
             self._note_start(trial)
             self._lost.discard(number)
+            if trial.get("retried"):
+                self._failed_attempts[number] = {reason: trial["retried"][reason] for reason in RETRIED}
             if number not in self.finished:
                 self._open.add(number)
 
@@ -171,22 +188,23 @@ class StudyState:
 
     def begin_run(self) -> None:
         """Let a new run try again: attempts that were lost in earlier ones do not end it."""
-        self._lost_in_a_row = 0
+        self._losses = []
 
     def add_outcome(self, metric: Mapping[str, Any]) -> None:
         """Take in what parse found out about one emission; an outcome of a trial that does not count is ignored."""
         number = metric["number"]
+        self._gpu_s[number] = max(self._gpu_s.get(number, 0.0), _gpu_s(metric))
         emission = self.emissions.get(number)
         if emission is None or number in self.finished:
             return
         if metric["state"] == "lost":
             if metric["batch"] == emission.batch:
                 self._lost.add(number)
-            self._lost_in_a_row += int(metric.get("attempts", 1))
+            self._note_lost(metric)
             return
         self._open.discard(number)
         self._lost.discard(number)
-        self._lost_in_a_row = 0
+        self._losses = []
         trial = Trial(
             proposal=emission.proposal,
             batch=emission.batch,
@@ -214,6 +232,35 @@ class StudyState:
                 or (trial.value == best.value and number < best.number)
             ):
                 self._incumbent = trial
+
+    def _note_lost(self, metric: Mapping[str, Any]) -> None:
+        """Take in attempts that came to no result: lost ones, and failed ones that are tried again."""
+        number = metric["number"]
+        lost = [None, "lost", metric.get("reason"), metric.get("host")]
+        ends = metric.get("ends") or [lost] * int(metric.get("attempts", 1))
+        failed = {reason: sum(end == "failed" and why == reason for _, end, why, _ in ends) for reason in RETRIED}
+        if any(failed.values()):
+            self._failed_attempts[number] = failed
+        for attempt, end, reason, host in ends:
+            if attempt is not None:
+                if attempt <= self._known_attempts[number]:
+                    continue  # of an earlier emission
+                self._known_attempts[number] = attempt
+            if end == "failed":  # it ran until its time or its memory was over
+                self._losses = []
+            else:
+                self._losses.append(Loss(number, reason or "unknown", host or ""))
+
+    def retried(self, number: int) -> dict[str, Any]:
+        """Why a trial was started again by `retry:`, as its next batch says it: how often for each reason, and the
+        memory that it gets; empty where it was not."""
+        failed = self._failed_attempts.get(number)
+        if not failed:
+            return {}
+        more: dict[str, Any] = {}
+        if failed["oom"] and self.spec.retry is not None and self.spec.mem_mb is not None:
+            more["mem_mb"] = self.spec.retry.mem_mb(self.spec.mem_mb, failed["oom"])
+        return {**failed, **more}
 
     # ---- how it stands ----------------------------------------------------------------------------------
     @property
@@ -297,6 +344,15 @@ class StudyState:
     def n_cached(self) -> int:
         """How many results were known already."""
         return sum(trial.cached for trial in self.finished.values())
+
+    def gpu_hours(self, held: Mapping[int, float] | None = None) -> float:
+        """GPU-hours that all trials have used, lost attempts too, and those of earlier versions of the study.
+
+        Args:
+            held: GPU-seconds of trials that run, all their attempts so far.
+        """
+        held = held or {}
+        return sum(max(self._gpu_s.get(n, 0.0), held.get(n, 0.0)) for n in self._gpu_s.keys() | held.keys()) / 3600
 
     @property
     def failures(self) -> dict[str, int]:
@@ -420,10 +476,15 @@ class StudyState:
         return bool(self._open) or self.method.may_act(self.steps(), 0)
 
     # ---- whether it goes on -----------------------------------------------------------------------------
-    def ending(self, elapsed_s: float = 0.0) -> Ending | None:
+    def ending(self, elapsed_s: float = 0.0, held: Mapping[int, float] | None = None) -> Ending | None:
         """Why nothing more is proposed, or None while something may be.
 
-        The order is fixed: target, failures, budget, wall, exhausted. Trials in flight still end by themselves.
+        The order is fixed: target, failures, budget, wall, GPU-hours, exhausted. Trials in flight still end by
+        themselves.
+
+        Args:
+            elapsed_s: How long the study has run.
+            held: GPU-seconds of trials that run, as `gpu_hours` wants them.
         """
         return (
             self._ended_by_target()
@@ -431,6 +492,7 @@ class StudyState:
             or self._ended_by_losses()
             or self._ended_by_budget()
             or self._ended_by_wall(elapsed_s)
+            or self._ended_by_gpu_hours(held)
             or self._ended_by_exhaustion()
         )
 
@@ -463,9 +525,12 @@ class StudyState:
         return Ending("failures", False, f"{rule}; the commonest reason is {reason} ({count})")
 
     def _ended_by_losses(self) -> Ending | None:
-        if self._lost_in_a_row < LOST_IN_A_ROW:
+        losses = self._losses
+        if len(losses) < LOST_IN_A_ROW:
             return None
-        return Ending("lost", False, f"{self._lost_in_a_row} attempts in a row were lost and nothing came of them")
+        (reason, count), *_ = Counter(loss.reason for loss in losses).most_common(1)
+        said = f"{len(losses)} attempts in a row were lost and nothing came of them"
+        return Ending("lost", False, f"{said}; the commonest reason is {reason} ({count})")
 
     def _ended_by_budget(self) -> Ending | None:
         trials = self.spec.budget.trials
@@ -479,6 +544,15 @@ class StudyState:
         if wall_s is None or elapsed_s < wall_s:
             return None
         return Ending("wall", True, f"the study has run for budget.wall ({wall_s:g} s)")
+
+    def _ended_by_gpu_hours(self, held: Mapping[int, float] | None) -> Ending | None:
+        bound = self.spec.budget.gpu_hours
+        if bound is None:
+            return None
+        used = self.gpu_hours(held)
+        if used < bound:
+            return None
+        return Ending("gpu_hours", True, f"{used:.4g} GPU-hours used, and budget.gpu_hours is {bound:g}")
 
     def _ended_by_exhaustion(self) -> Ending | None:
         if not self._is_exhausted() or self.to_emit_again or self.to_retry or self._goes_on():
@@ -508,9 +582,9 @@ class StudyState:
             fresh = min(fresh, self.spec.budget.trials - self.n_counted - live - len(waiting))
         return again, max(0, fresh)
 
-    def wants_batch(self, elapsed_s: float = 0.0) -> bool:
-        """Whether it is time to call propose."""
-        if self.ending(elapsed_s) is not None:
+    def wants_batch(self, elapsed_s: float = 0.0, held: Mapping[int, float] | None = None) -> bool:
+        """Whether it is time to call propose; the arguments are those of `ending`."""
+        if self.ending(elapsed_s, held) is not None:
             return False
         again, fresh = self.slots()
         if again:
@@ -528,6 +602,13 @@ class StudyState:
             assert self.new or self.live, f"batch {last['batch']} waits for trials, but none is running"
             return bool(self.new)
         return bool(last["answer"] == "open")
+
+
+def _gpu_s(metric: Mapping[str, Any]) -> float:
+    """GPU-seconds of all attempts of a trial so far; metric files of earlier versions tell of the last one only."""
+    if "gpu_s" in metric or metric.get("cached"):
+        return float(metric.get("gpu_s") or 0.0)
+    return float(metric.get("gpus") or 0) * float(metric.get("seconds") or 0.0)
 
 
 def _method_of(fidelity: Fidelity) -> Method:

@@ -26,6 +26,7 @@ from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.stop_request import withdraw_stop
 from hpo_workflow.store.study_folder import StudyFolder, read_record, result_exists
+from hpo_workflow.store.usage import held_gpu_s
 from hpo_workflow.study_state import Ending, StudyState
 from hpo_workflow.trial import TrialState
 
@@ -101,7 +102,7 @@ class Rolling:
         return ending is not None and ending.reason == "target" and self.spec.objective.on_target == "cancel"
 
     def ending(self) -> Ending | None:
-        return self.state.ending(self._elapsed_s())
+        return self.state.ending(self._elapsed_s(), held_gpu_s(self.folder.paths, self.state))
 
     def adopt(self, jobs: Mapping[int, str], first: int) -> None:
         """Take over trials that jobs of an earlier head run.
@@ -161,7 +162,7 @@ class Rolling:
             self.awaits = None
             return [], None
         if not self._asking:
-            self._asking = self.state.wants_batch(self._elapsed_s())
+            self._asking = self.state.wants_batch(self._elapsed_s(), held_gpu_s(self.folder.paths, self.state))
         window = max(WINDOW, self.spec.budget.parallel + self.spec.budget.ahead)
         live = [(n, emission.batch) for n, emission in self.state.live.items() if n not in self.adopted]
         return live[:window], self.state.n_batches if self._asking else None
@@ -224,11 +225,20 @@ class SnakefileStudy:
         resources = {name: value for name, value in self.spec.resources.items() if name != "threads"}
         if self.spec.runtime_s is not None:
             resources["runtime"] = math.ceil(self.spec.runtime_s / 60)
+        if self.spec.retry is not None and self.spec.retry.ooms:
+            resources.pop("mem", None)
+            resources["mem_mb"] = self.mem_mb
         if resources.get("gpu") and not {"nodes", "mpi"} & set(resources):
             resources["nodes"] = 1
         if self.spec.budget.ahead:
             resources[self._slot] = 1
         return resources
+
+    def mem_mb(self, wildcards: Any) -> int:
+        """Memory of one emission of a trial: one that ran out of it gets more, as its batch says."""
+        assert self.spec.mem_mb is not None
+        retried = self.folder.trial_record(int(wildcards.number), int(wildcards.batch)).get("retried") or {}
+        return math.ceil(retried.get("mem_mb", self.spec.mem_mb))
 
     @property
     def _slot(self) -> str:

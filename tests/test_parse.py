@@ -32,6 +32,7 @@ class Folder:
         self.metrics: dict[str, Any] = {"format": "equals", "lines": None, "step": None, "define": {}}
         self.digest = "m1"
         self.pruner: dict[str, Any] | None = None
+        self.resources: dict[str, Any] = {}
 
     def end(self, text: str, number: int = 12, digest: str = "m1", **changes: Any) -> None:
         """Trial `number` has printed `text`."""
@@ -63,6 +64,7 @@ class Folder:
     def parse(self, number: int = 12) -> dict[str, Any]:
         plan = self.root / "plan.json"
         spec = {"study": "digits", "objective": self.objective, "metrics": self.metrics, "pruner": self.pruner}
+        spec["resources"] = self.resources
         plan.write_text(json.dumps({"spec": spec, "metrics_digest": self.digest}))
         out = Path(self.paths.metric(self.digest, number, 3))
         call = [
@@ -315,9 +317,24 @@ def test_a_trial_whose_attempts_are_lost_is_lost(folder: Folder, capsys: pytest.
     batch.write_text(json.dumps({"trials": [{"number": 12, "config": 9}]}))
     metric = folder.parse()
     assert (metric["state"], metric["reason"], metric["value"], metric["config"]) == ("lost", "preempted", None, 9)
+    assert "gpu_s" not in metric
     assert capsys.readouterr().err == (
         "digits: trial 12 lost (preempted): the runner got SIGTERM; it will be started again\n"
     )
+
+
+def test_all_attempts_of_a_trial_with_gpus_are_counted_also_lost_ones(folder: Folder) -> None:
+    attempts = [{"attempt": 1, "end": "lost", "seconds": 100.0}, {"attempt": 2, "end": "lost", "seconds": None}]
+    folder.end("accuracy=1\n", 1, gpus=4, attempts=[*attempts, {"attempt": 3, "end": "done", "seconds": 11.0}])
+    assert folder.parse(1)["gpu_s"] == 444.0
+    folder.end("accuracy=1\n", 2, gpus=4, attempts=attempts, cached=True)
+    folder.end("accuracy=1\n", 3, gpus=0, attempts=attempts)
+    assert "gpu_s" not in folder.parse(2) and "gpu_s" not in folder.parse(3)
+    done = Path(folder.paths.done(12, 3))
+    done.parent.mkdir(parents=True)
+    done.write_text(json.dumps({"number": 12, "batch": 3, "lost": True, "attempts": attempts}))
+    folder.resources = {"gpu": 2}
+    assert folder.parse()["gpu_s"] == 200.0
 
 
 @pytest.mark.parametrize(("value", "stops"), [("0.98", False), ("0.985", True), ("0.99", True)])

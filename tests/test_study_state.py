@@ -262,6 +262,42 @@ def test_the_wall_stops_proposing() -> None:
     assert ending is not None and (ending.reason, ending.success) == ("wall", True)
 
 
+def test_gpu_hours_stop_proposing_and_every_attempt_counts() -> None:
+    study = spec(budget=Budget(8, 2, gpu_hours=2.0), resources={"gpu": 2})
+    emitted = batch(0, {0: x(0.1), 1: x(0.2)}, study)
+    lost = outcome(0, 0, state="lost", gpu_s=1800.0, attempts=3)
+    state = state_of(study, emitted, lost)
+    assert state.gpu_hours() == 0.5 and state.wants_batch()
+    state = state_of(study, emitted, lost, outcome(0, 0, 0.5, gpu_s=4000.0))  # all its attempts, the lost ones again
+    assert state.gpu_hours() == pytest.approx(4000 / 3600)
+    assert state.wants_batch(0.0, {1: 3000.0})
+    assert not state.wants_batch(0.0, {1: 3200.0})  # trial 1 runs, and what it has used counts
+    ending = state.ending(0.0, {1: 3200.0})
+    assert ending is not None and (ending.reason, ending.success) == ("gpu_hours", True)
+    assert ending.sentence == "2 GPU-hours used, and budget.gpu_hours is 2"
+
+
+def test_gpu_hours_of_trials_that_count_no_more_were_used_all_the_same() -> None:
+    study = spec(budget=Budget(8, 2, gpu_hours=2.0), resources={"gpu": 2})
+    other = batch(0, {0: x(0.1)}, study, identity="identity-b")
+    state = state_of(study, other, outcome(0, 0, 0.5, gpu_s=7200.0))
+    assert state.n_counted == 0 and state.ending() is not None
+    state = state_of(study, batch(0, {0: x(0.1)}, study), outcome(0, 0, 0.5, gpu_s=7200.0), set_aside=[0])
+    assert state.n_counted == 0 and state.ending() is not None
+
+
+def test_metric_files_of_earlier_versions_tell_the_gpu_hours_of_the_last_attempt() -> None:
+    study = spec(budget=Budget(8, 2, gpu_hours=2.0))
+    emitted = batch(0, {n: x(n / 9) for n in range(3)}, study)
+    old = [outcome(0, 0, 0.5, gpus=4, seconds=900.0), outcome(1, 0, 0.5, gpus=4, seconds=900.0, cached=True)]
+    assert state_of(study, emitted, *old, outcome(2, 0, 0.5)).gpu_hours() == 1.0
+
+
+def test_a_bound_of_gpu_hours_is_a_limit_and_ledgers_without_one_keep_theirs() -> None:
+    assert spec().limits_digest != spec(budget=Budget(8, 2, gpu_hours=1.0)).limits_digest
+    assert spec().limits_digest == "ef0a7659ce0f"
+
+
 def test_an_exhausted_space_ends_the_study_until_the_limits_change() -> None:
     study = spec(budget=Budget(None, 2))
     done = batch(1, {}, study, answer="done", reason="exhausted")

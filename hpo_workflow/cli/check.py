@@ -123,6 +123,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "runtime_s": spec.runtime_s,
         "gpus": n_gpus,
         "hours_at_most": hours,
+        "gpu_hours": spec.budget.gpu_hours,
         "gpu_hours_at_most": None if hours is None or not n_gpus else hours * n_gpus,
         "cluster": cluster_cost(plan, folder, n_trials),
         "keep": spec.keep,
@@ -280,6 +281,8 @@ def _asked(plan: Plan, report: dict[str, Any]) -> str:
         words += f" and {spec.budget.ahead} ahead"
     if spec.budget.wall_s is not None:
         words += f", for at most {duration(spec.budget.wall_s)}"
+    if spec.budget.gpu_hours is not None:
+        words += f", no new ones after {number(spec.budget.gpu_hours)} GPU-hours"
     n_gpus = report["gpus"]
     each = (
         f"{n_gpus or 'no'} GPU{'s' if n_gpus != 1 else ''} and {plural(int(spec.resources.get('threads', 1)), 'CPU')}"

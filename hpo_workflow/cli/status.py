@@ -16,11 +16,12 @@ from hpo_workflow.cli.follow import warning_text
 from hpo_workflow.cli.head import OVER, read_head
 from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, pruning_lines, state_counts
 from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
-from hpo_workflow.cli.terminal import duration, plural, show
+from hpo_workflow.cli.terminal import duration, number, plural, show
 from hpo_workflow.cli.unfinished import unfinished
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.session import read_session
 from hpo_workflow.store.stop_request import stop_request
+from hpo_workflow.store.usage import held_gpu_s
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
 
@@ -78,7 +79,13 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "state": word,
         "ending": None if ending is None else {"reason": ending.reason, "sentence": ending.sentence},
         "n_counted": state.n_counted,
-        "budget": {"trials": spec.budget.trials, "parallel": spec.budget.parallel, "wall_s": spec.budget.wall_s},
+        "budget": {
+            "trials": spec.budget.trials,
+            "parallel": spec.budget.parallel,
+            "wall_s": spec.budget.wall_s,
+            "gpu_hours": spec.budget.gpu_hours,
+        },
+        "gpu_hours": round(state.gpu_hours(held_gpu_s(folder.paths, state)), 4),
         "n_trials": {**state_counts(state), **dict(sorted(counts.items()))},
         "failures": state.failures,
         "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
@@ -140,7 +147,10 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     if failed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in state.failures.items())
         words.append(f"{failed} failed ({reasons})")
-    shown.append("; ".join(words) + f"; {duration(report['trial_seconds'])} of trials in all")
+    words.append(f"{duration(report['trial_seconds'])} of trials in all")
+    if spec.budget.gpu_hours is not None:
+        words.append(f"{number(report['gpu_hours'])} of {number(spec.budget.gpu_hours)} GPU-hours")
+    shown.append("; ".join(words))
     not_counted = {
         "of another version of the command, environment or inputs": report["not_counted"]["other_identity"],
         "outside the present space": report["not_counted"]["outside_the_space"],

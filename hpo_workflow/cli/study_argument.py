@@ -13,6 +13,7 @@ from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.session import session_seconds
 from hpo_workflow.store.study_folder import StudyFolder, read_record
+from hpo_workflow.store.usage import held_gpu_s
 from hpo_workflow.study_state import Ending, StudyState
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ def elapsed_s(folder: StudyFolder) -> float:
 
 
 def ending_of(folder: StudyFolder, state: StudyState) -> Ending | None:
-    """Why a study proposes no more, with the time that it has taken."""
-    return state.ending(elapsed_s(folder) if state.spec.budget.wall_s is not None else 0.0)
+    """Why a study proposes no more, with the time that it has taken and the GPUs that it holds."""
+    elapsed = elapsed_s(folder) if state.spec.budget.wall_s is not None else 0.0
+    return state.ending(elapsed, held_gpu_s(folder.paths, state))
 
 
 def _no_such(path: str) -> str:

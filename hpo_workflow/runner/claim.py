@@ -13,6 +13,7 @@ import time
 
 from hpo_workflow.store import atomic
 from hpo_workflow.store.processes import is_alive, machine, start_time, this_process
+from hpo_workflow.store.usage import claimed_s
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Claim:
         """Record the program's process group; it is about to start."""
         self.record["group"] = group
         self.record["group_start"] = start_time(group)
+        self.record["born"] = os.stat(self.path).st_mtime  # by the file server's clock, as later touches are
         atomic.replace(self.path, atomic.seal(self.record))
 
     def ended(self, end: Mapping[str, Any]) -> None:
@@ -257,6 +259,7 @@ def try_claim(
         if not ended:
             node = found.get("host") != here["host"] or found.get("boot") != here["boot"]
             ended = {"end": "lost", "reason": "node" if node else "killed", "detail": "its runner died"}
+            ended["seconds"] = round(claimed_s(path, found), 3)  # before the claim is written anew
             atomic.replace(path, atomic.seal({**found, "ended": ended}))
         lost.append(summary(found, ended))
         attempt += 1

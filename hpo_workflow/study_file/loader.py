@@ -771,6 +771,10 @@ class _Loader:
         if ahead and self.get("refill") == "rounds":
             cure = "A round fills all slots at once, when all are free. Remove one of the two."
             self.fault(("budget", "ahead"), f"is {ahead}, beside `refill: rounds`.", cure)
+        gpu_hours = self.get("budget", "gpu_hours")
+        if gpu_hours is not None and not self.get("resources", "gpu"):
+            cure = "Give resources.gpu, the GPUs of a trial; or bound the study by wall: or trials:."
+            self.fault(("budget", "gpu_hours"), "is given, but trials ask for no GPU, so none is ever used.", cure)
         failures = self.get("budget", "failures")
         return Budget(
             trials=None if trials is None else int(trials),
@@ -778,6 +782,7 @@ class _Loader:
             failures=None if failures is None else int(failures),
             ahead=int(ahead),
             wall_s=None if wall is None else seconds_of(wall),
+            gpu_hours=None if gpu_hours is None else float(gpu_hours),
         )
 
     def read_resources(self) -> tuple[dict[str, Any], float | None, float | None]:

@@ -184,7 +184,7 @@ def reference_text() -> str:
     parts.append(_PLACEHOLDERS)
     later = ", ".join(f"`{key}`" for key, node in properties.items() if is_later(node))
     parts.append(
-        f"## Not in this version\n\nThese keys are known and refused: {later}, `budget.gpu_hours`, a list of\n"
+        f"## Not in this version\n\nThese keys are known and refused: {later}, a list of\n"
         "objectives, and `reduce: mean:N`.\n"
     )
     return "\n".join(parts)

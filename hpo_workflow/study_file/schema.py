@@ -421,7 +421,13 @@ SCHEMA: dict[str, Any] = {
                     "examples": ["48h"],
                     "description": "No new trials are proposed after this time.",
                 },
-                "gpu_hours": _later("A bound on the hours of GPUs."),
+                "gpu_hours": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "examples": [500],
+                    "description": "No new trials are proposed once trials have used so many hours of GPUs, all "
+                    "attempts counted, lost ones too. Trials that run then still end. Needs `resources.gpu`.",
+                },
             },
         },
         "resources": {

@@ -55,6 +55,12 @@ def test_gpu_hours_are_trials_times_runtime_times_gpus(hpo: Hpo) -> None:
     assert "4 trials, 2 at a time; each with 2 GPUs and 4 CPUs for at most 1 h 30 min: at most 12 GPU-hours." in text
 
 
+def test_a_bound_of_gpu_hours_is_shown(hpo: Hpo) -> None:
+    report = checked(hpo, resources={"gpu": 2}, budget={"trials": 4, "parallel": 2, "gpu_hours": 2.5})
+    assert report["gpu_hours"] == 2.5
+    assert "4 trials, 2 at a time, no new ones after 2.5 GPU-hours; each with 2 GPUs" in hpo("check", "study.yaml").out
+
+
 def test_a_finite_space_bounds_the_trials(hpo: Hpo) -> None:
     space = {"x": [1, 2, 3], "y": [True, False], "k": 3}
     command = "echo loss=${hpo.x}${hpo.y?5}"
