@@ -203,7 +203,10 @@ def _figures(
     if state.n_cached:
         counts.append(f"{state.n_cached} from the cache")
     done = f"{state.n_counted} of {budget}" if budget is not None else str(state.n_counted)
-    figures.append(("trials done", done, ", ".join(counts)))
+    if state.spec.fidelity is None:
+        figures.append(("trials done", done, ", ".join(counts)))
+    else:
+        figures.append(("configurations tried", done, f"trials: {', '.join(counts)}"))
     hours = gpu_hours(results)
     if hours is not None:
         figures.append(("GPU-hours", f"{hours:.3g}", "all attempts"))

@@ -129,6 +129,20 @@ def test_writing_without_a_plan_takes_the_one_used_last(here: Path) -> None:
 
 # ---- what it shows -----------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("here")
+def test_with_fidelity_configurations_and_trials_are_counted_apart() -> None:
+    study = write_study(
+        command="echo ${hpo.x} ${trial.fidelity}",
+        fidelity={"name": "epochs", "high": 3},
+        budget={"trials": 3, "parallel": 3},
+    )
+    folder, plan = emit(study)
+    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4})
+    emit(study)
+    end(folder, plan, {3: 0.1})
+    assert ("configurations tried", "3 of 3", "trials: 4 complete") in gathered().figures
+
+
+@pytest.mark.usefixtures("here")
 def test_a_study_is_shown_with_its_best_trial_and_where_it_comes_from() -> None:
     Path("train.py").write_text("print('loss=1')\n")
     _, folder, plan = finished_study(
