@@ -8,8 +8,8 @@ that has results (at their next level, if that is higher): further up the model 
 low levels alone would send everybody down the ladder's easy end.
 
 What keeps a wrong model from doing harm:
-- from each level at most WIDER times the share of asynchronous halving may go on, so the ladder keeps its shape and the
-  cost of a study its bound. When nothing new may be begun any more, it is that share itself;
+- of those that got through a level at most SHARE may go on, so that new ones are begun; and when nothing new may be
+  begun any more, no more than in asynchronous halving, so that a study does not end with training everybody to the top;
 - each SAFEGUARD-th trial is what asynchronous halving would promote, if it would promote any, and of the others each
   SAFEGUARD-th that is begun is left to the study's sampler;
 - until there are results of STARTUP configurations, new ones are left to the sampler.
@@ -48,12 +48,13 @@ STARTUP = 8
 LEAST_RESULTS = 4
 """Losses that the model waits for."""
 
-WIDER, WIDEST = 2.0, 2 / 3
-"""So many times the share that asynchronous halving lets go on, at most, and never more than this share. On tables of
-real curves narrower ladders found good configurations later where early ranks mislead, and sooner where noise does."""
+SHARE = 0.8
+"""The most that may go on from a level, while new ones may be begun. On tables of real curves narrower ladders
+found good configurations much later where early ranks mislead, and a little sooner where noise does."""
 
-SAFEGUARD = 8
-"""Each so many-th trial is asynchronous halving's, each so many-th new configuration the sampler's."""
+SAFEGUARD = 24
+"""Each so many-th trial is asynchronous halving's, each so many-th new configuration the sampler's. With each eighth it
+took half as many epochs again, or twice as many, where early ranks mislead."""
 
 MODEL_ROWS, FIT_ROWS = 150, 80
 """Observations that the model knows, and that its hyper-parameters are fitted to: half of them the best, the others at
@@ -137,7 +138,7 @@ class FreezeThaw:
 
     def _may_leave(self, n: int, wide: bool) -> int:
         """How many of `n` that get through a level may go on in all."""
-        share = min(WIDER / self.ladder.eta, WIDEST) if wide else 1 / self.ladder.eta
+        share = SHARE if wide else 1 / self.ladder.eta
         return max(1, math.floor(n * share + 1e-9)) if n else 0
 
     def _rungs(self, steps: Sequence[Step]) -> list[list[Step]]:
