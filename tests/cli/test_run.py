@@ -29,43 +29,10 @@ from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.study_folder import StudyFolder
-from tests.cli.conftest import Hpo
+from tests.cli.conftest import Hpo, calls
 from tests.cli.studies import emit, end, finished_study, read, write_study
 
 ROOT = Path(__file__).resolve().parents[2]
-
-PRETENDED = """\
-import json, os, signal, sys, time
-with open("calls", "a") as calls:
-    print(json.dumps({"argv": sys.argv[1:], "session": os.environ.get("HPO_SESSION")}), file=calls)
-def told(number, frame):
-    with open("signals", "a") as signals:
-        print(signal.Signals(number).name, file=signals, flush=True)
-    if number == signal.SIGINT:
-        sys.exit(1)
-signal.signal(signal.SIGTERM, told)
-signal.signal(signal.SIGINT, told)
-open("started", "w").close()
-exec(open("play.py").read())
-"""
-
-
-@pytest.fixture
-def snakemake(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A module `snakemake` that records its calls and then runs play.py; gives the folder."""
-    modules = here / "modules"
-    modules.mkdir()
-    (modules / "snakemake.py").write_text(PRETENDED)
-    (here / "play.py").write_text("sys.exit(0)\n")
-    monkeypatch.setenv("PYTHONPATH", f"{modules}:{ROOT}")
-    monkeypatch.setattr(run_module, "TICK_S", 0.05)
-    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
-    return here
-
-
-def calls(folder: Path) -> list[dict[str, object]]:
-    path = folder / "calls"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 # ---- the call ----------------------------------------------------------------------------------------------

@@ -389,6 +389,18 @@ def test_the_stop_file_cancels_a_running_trial(study: Study) -> None:
     }
 
 
+def test_hpo_stop_ends_a_running_trial_as_a_lost_attempt_that_can_go_on(study: Study) -> None:
+    study.use("trap 'touch $HPO_TRIAL_DIR/saved; exit 0' TERM; echo loss=1; while :; do sleep 0.1; done")
+    process = study.start()
+    wait_for(study.log)
+    study.stop("stop_request")
+    assert process.wait(20) == 75  # no output, no result: the next run starts the second attempt
+    assert not study.out.exists() and not Path(study.paths.result_record(study.number)).exists()
+    assert (Path(study.paths.trial_dir(study.number)) / "saved").exists()
+    claim = study.claim()
+    assert claim is not None and (claim["ended"]["end"], claim["ended"]["reason"]) == ("lost", "stopped")
+
+
 def test_the_stop_file_keeps_a_trial_from_starting(study: Study) -> None:
     study.use("touch ran")
     study.stop("user")
