@@ -17,6 +17,8 @@ from benchmarks import extend, overhead, pruning, slots, slurm_slots, startup
 from benchmarks import parser as parser_part
 from benchmarks.accounting import MeasurementError
 from benchmarks.document import DOCUMENT, block, write
+from benchmarks.multifidelity import command as multifidelity_command
+from benchmarks.multifidelity import figures
 from benchmarks.parts import Chapter, Part, label
 from benchmarks.places import Workshop
 from benchmarks.results_files import COMMITTED, ROOT, Case, ResultFiles, package_digest
@@ -35,7 +37,11 @@ PARTS: tuple[Part, ...] = (
 SAMPLERS = Chapter(
     "samplers", "how good and how fast the samplers are", tables_and_plots.block, tables_and_plots.pictures
 )
-DOCUMENTED: tuple[Part | Chapter, ...] = (*PARTS, SAMPLERS)
+MULTIFIDELITY = Chapter(
+    "multifidelity", "how many epochs multi-fidelity methods need", figures.block, lambda folder: {}
+)
+COMMANDS = {SAMPLERS.name: samplers_command.main, MULTIFIDELITY.name: multifidelity_command.main}
+DOCUMENTED: tuple[Part | Chapter, ...] = (*PARTS, SAMPLERS, MULTIFIDELITY)
 QUICK_RESULTS = ROOT / "build" / "benchmarks"
 """Not in version control: figures of small sizes are for those who work on the benchmarks."""
 
@@ -46,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Measure what the orchestration costs. Without a word, all parts:\n\n"
         f"{words}\n  {'table':<10}write the results into docs/benchmarks.md\n\n"
-        f"`python -m benchmarks {SAMPLERS.name} --help`: {SAMPLERS.title}; it takes hours, so only its word\n"
-        "starts it.\n\n"
+        f"`python -m benchmarks {SAMPLERS.name} --help`: {SAMPLERS.title};\n"
+        f"`python -m benchmarks {MULTIFIDELITY.name} --help`: {MULTIFIDELITY.title}.\n"
+        "They take hours, so only their words start them.\n\n"
         "What has been measured on this machine with this version of the package is not measured again, so an\n"
         "interrupted call goes on where it was.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -122,8 +129,8 @@ def measure(
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 good, 1 a measurement failed, 2 the call is wrong."""
     given = sys.argv[1:] if argv is None else list(argv)
-    if given[:1] == [SAMPLERS.name]:
-        return samplers_command.main(given[1:])
+    if given and given[0] in COMMANDS:
+        return COMMANDS[given[0]](given[1:])
     made = parser()
     options = made.parse_args(given)
     names = [part.name for part in PARTS]
@@ -131,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if word not in (*names, "table"):
             made.error(
                 f"there is no part {word!r}; the parts are {', '.join(names)}, and `table` writes the tables; "
-                f"`{SAMPLERS.name}` stands first"
+                f"`{SAMPLERS.name}` and `{MULTIFIDELITY.name}` stand first"
             )
     if options.repeat is not None and options.repeat < 1:
         made.error(f"--repeat {options.repeat}: at least 1")

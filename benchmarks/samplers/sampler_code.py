@@ -27,7 +27,7 @@ def digest(sampler: str) -> str:
     """Twelve letters for the sampler of this name."""
     found = hashlib.sha256()
     for module in sorted(modules(type(get_sampler(sampler)).__module__)):
-        found.update(f"{module}\0{essence(_file(module))}\0".encode())
+        found.update(f"{module}\0{essence(file_of(module))}\0".encode())
     return found.hexdigest()[:12]
 
 
@@ -56,7 +56,7 @@ def modules(first: str) -> set[str]:
 
 def imports(module: str) -> Iterator[str]:
     """The modules of our package that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(_file(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(file_of(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
@@ -87,7 +87,8 @@ def _is_module(name: str) -> bool:
     return below.with_suffix(".py").is_file() or (below / "__init__.py").is_file()
 
 
-def _file(module: str) -> Path:
+def file_of(module: str) -> Path:
+    """Where a module of ours is."""
     below = TOP.parent / Path(*module.split("."))
     package = below / "__init__.py"
     return package if package.is_file() else below.with_suffix(".py")

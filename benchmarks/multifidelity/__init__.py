@@ -1,0 +1,1 @@
+"""Multi-fidelity methods, ours and others, on tables of real learning curves."""
