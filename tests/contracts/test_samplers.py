@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hpo_workflow.samplers import History, Observation, check_settings, get_sampler, known_samplers
 from hpo_workflow.space import SearchSpace
 from tests.contracts.spaces import FINITE, KINDS, MIXED, SPACES, spaces
+from tests.soak import size
 
 SAMPLERS = [name for name in known_samplers() if name not in ("auto", "external", "optuna")]
 LOSSES: dict[str, Any] = {
@@ -185,8 +186,10 @@ def test_a_new_process_gives_the_same_bytes() -> None:
     assert there.strip() == json.dumps(here)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SAMPLERS)
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=size(8, 400), deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(mapping=spaces(), batch=st.integers(1, 4))
 def test_any_space_will_do(name: str, mapping: dict[str, Any], batch: int) -> None:
     study(name, SearchSpace.from_mapping(mapping), rounds=5, batch=batch)
