@@ -41,6 +41,7 @@ MENU = {
         "docs/how-to/fidelity",
         "docs/how-to/population",
         "docs/how-to/gpus-and-slurm",
+        "docs/how-to/login-node",
         "docs/how-to/change-a-study",
         "docs/how-to/failures",
         "docs/how-to/pruning",

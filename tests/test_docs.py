@@ -38,6 +38,8 @@ RUN_HERE = {"install", "start", "readme", "snakemake", "results", "init", "study
 """Marks of blocks, of README and of the tutorial, that this file tests."""
 RUN_BY = {
     "slurm": "tests/slurm/test_readme.py",
+    "heads": "tests/slurm/test_heads.py",
+    "heads-again": "tests/cli/test_stop.py",
     "digits": "tests/test_examples.py",
     "svm": "tests/test_examples.py",
     "solver": "tests/test_examples.py",
@@ -45,6 +47,9 @@ RUN_BY = {
     "r": "tests/test_examples.py",
     "external_sampler": "tests/test_examples.py",
     "torch": "tests/test_examples.py",
+    "asha_torch": "tests/test_examples.py",
+    "boosting": "tests/test_examples.py",
+    "data_fraction": "tests/test_examples.py",
     "pbt": "tests/test_examples.py",
     "pbt-schedule": "tests/test_examples.py",
     "module": "tests/workflow/test_modules.py",

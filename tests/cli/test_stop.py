@@ -15,8 +15,9 @@ from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.processes import this_process
 from hpo_workflow.store.stop_request import request_stop, stop_request, withdraw_stop
-from tests.cli.conftest import Hpo, calls
+from tests.cli.conftest import ROOT, Hpo, calls
 from tests.cli.studies import emit, finished_study, write_study
+from tests.clone import block
 
 PATHS = StudyPaths("results/s")
 
@@ -144,7 +145,8 @@ def in_queue(slurm: Path) -> None:
 def test_jobs_of_an_earlier_run_are_taken_over(snakemake: Path, slurm: Path, hpo: Hpo) -> None:
     emit(write_study())
     in_queue(slurm)
-    answer = hpo("run", "study.yaml", "--profile", "slurm")
+    (call,) = block(ROOT / "docs/how-to/login-node.md", "heads-again").commands
+    answer = hpo(*call.split()[1:])
     assert "1 job of an earlier run still in Slurm; their trials are taken over and not started again" in answer.err
     assert not (slurm / "cancelled").exists() and len(calls(snakemake)) == 1
 

@@ -1,4 +1,4 @@
-"""A study whose head is a Slurm job: it hands over twice while trials run, and is stopped."""
+"""A study whose head is a Slurm job: one hands over while trials run, one is killed, and the third is told to stop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hpo_workflow.store.study_folder import StudyFolder
+from tests.clone import block
 from tests.slurm.cluster import Cluster, wait_until
 from tests.slurm.test_study_on_slurm import FAST
 from tests.workflow.running import CLONE
@@ -41,7 +42,7 @@ STUDY: dict[str, Any] = {
 
 
 @pytest.mark.timeout(300)
-def test_heads_hand_over_and_no_trial_is_lost_or_run_twice(tmp_path: Path, quiet_cluster: Cluster) -> None:
+def test_heads_follow_each_other_and_no_trial_is_lost_or_run_twice(tmp_path: Path, quiet_cluster: Cluster) -> None:
     cluster = quiet_cluster
     (tmp_path / "trial.py").write_text(TRIAL)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY))
@@ -77,16 +78,18 @@ def test_heads_hand_over_and_no_trial_is_lost_or_run_twice(tmp_path: Path, quiet
     def running() -> set[str]:
         return started() - {number for word, number, *_ in notes() if word == "end"}
 
-    said = hpo("submit", "study.yaml", "--time", "2m", "--memory", "700MB", "--", *FAST)
+    (call,) = block(CLONE / "docs/how-to/login-node.md", "heads").commands
+    said = hpo(*call.split()[1:], "--time", "2m", "--memory", "700MB", "--", *FAST)
     assert "submitted as job" in said, said + log()
     heads = [head()["job"]]
     crossed: list[set[str]] = []
-    for _ in range(2):
-        # each head starts a trial, and gets Slurm's order to end while that runs: what its time limit leads to as well
+    for order in ("TERM", "KILL"):
+        # each head starts a trial, and gets Slurm's order to end while that runs: what its time limit leads to as well;
+        # or no order at all
         before = started()
         assert wait_until(lambda known=before: bool(running() - known), 120, pause=0.2), log()  # type: ignore[misc]
         crossed.append(running())
-        cluster.run("scancel", "--batch", "--signal=TERM", heads[-1])
+        cluster.run("scancel", "--batch", f"--signal={order}", heads[-1])
         assert wait_until(lambda: head()["job"] != heads[-1], 60), log()
         heads.append(head()["job"])
     status = json.loads(hpo("status", "study.yaml", "--json"))
@@ -106,8 +109,8 @@ def test_heads_hand_over_and_no_trial_is_lost_or_run_twice(tmp_path: Path, quiet
             own = [row for row in submitted if row["Comment"].split("_wildcards_")[-1].split("_")[1:2] == [number]]
             assert [row["State"] for row in own] == ["COMPLETED"], (number, own, log())
     rows = {row["JobID"]: row["State"] for row in cluster.squeue(("JobID", "State"), ended=True)}
-    assert [rows[job] for job in heads[:2]] == ["COMPLETED"] * 2
+    assert [rows[job] for job in heads[:2]] == ["COMPLETED", "FAILED"]
     text = log()
-    assert text.count("taken over") == 2 and text.count("handed over") == 2, text
+    assert text.count("taken over") == 2 and text.count("handed over") == text.count("was cut off") == 1, text
     assert "Traceback" not in text
     assert "stopped" in hpo("status", "study.yaml")
