@@ -128,6 +128,25 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """Which failed trials are started again before they count as failed, and how often.
+
+    Args:
+        timeouts: So many times a trial whose runtime is over goes on from what it has saved.
+        ooms: So many times a trial that ran out of memory is started with more.
+        mem: How many times as much it gets, each time.
+    """
+
+    timeouts: int = 0
+    ooms: int = 0
+    mem: float = 2.0
+
+    def mem_mb(self, first_mb: float, n_ooms: int) -> float:
+        """Memory of a trial that has run out of it `n_ooms` times, in MB."""
+        return first_mb * self.mem**n_ooms
+
+
+@dataclass(frozen=True)
 class StudySpec:
     """One study. Field names are the study file's keys."""
 
@@ -169,6 +188,7 @@ class StudySpec:
     fidelity: Fidelity | None = None
     keep: str = "all"
     """Whose files stay: `best | all | none`."""
+    retry: Retry | None = None
 
     @property
     def root(self) -> str:
@@ -235,5 +255,6 @@ class StudySpec:
         for key in ("start", "history"):
             values[key] = tuple(data.get(key, ()))
         values["fidelity"] = None if data.get("fidelity") is None else Fidelity(**data["fidelity"])
+        values["retry"] = None if data.get("retry") is None else Retry(**data["retry"])
         values["inputs"] = None if data["inputs"] is None else tuple(data["inputs"])
         return cls(**values)

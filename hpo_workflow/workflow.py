@@ -238,7 +238,7 @@ class SnakefileStudy:
         """Memory of one emission of a trial: one that ran out of it gets more, as its batch says."""
         assert self.spec.mem_mb is not None
         retried = self.folder.trial_record(int(wildcards.number), int(wildcards.batch)).get("retried") or {}
-        return math.ceil(retried.get("mem_mb", self.spec.mem_mb))
+        return math.ceil(float(retried.get("mem_mb", self.spec.mem_mb)))
 
     @property
     def _slot(self) -> str:

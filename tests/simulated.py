@@ -98,10 +98,18 @@ class Simulated:
         publish(self.folder.paths.result_record(number), result)
         self.parse(number, batch)
 
-    def lose(self, number: int) -> None:
-        """Nothing came of a trial."""
+    def lose(self, number: int, *reasons: str) -> None:
+        """Nothing came of a trial, in all its attempts so far; `timeout` and `oom` are such that are tried again."""
         batch, _ = self.live.pop(number)
-        done = {"number": number, "batch": batch, "lost": True, "attempts": [{"end": "lost", "reason": "node"}]}
+        attempts: list[dict[str, Any]] = [{"end": "lost", "reason": "node"}]
+        if reasons:
+            kind = {"timeout": "failed", "oom": "failed"}
+            attempts = [
+                {"attempt": i, "end": kind.get(reason, "lost"), "reason": reason} for i, reason in enumerate(reasons, 1)
+            ]
+        done: dict[str, Any] = {"number": number, "batch": batch, "lost": True, "attempts": attempts}
+        if attempts[-1]["end"] == "failed":
+            done["again"] = attempts[-1]["reason"]
         replace(self.folder.paths.done(number, batch), to_json(done))
         self.parse(number, batch)
 

@@ -218,7 +218,7 @@ def test_the_readme_names_the_samplers_that_there_are():
 @pytest.mark.parametrize(
     "text",
     [
-        "retry: {oom: {times: 2}}",
+        "replicates: {count: 3, reduce: mean}",
         "track: [mlflow]",
         "constraints: [{metric: mem_gb, max: 8}]",
         "software: {container: image.sif}",

@@ -115,6 +115,7 @@ def test_a_complete_trial_gets_its_value_its_line_in_the_index_and_one_for_peopl
         "seconds": 4.5,
         "max_rss_mb": 20.0,
         "gpus": 1,
+        "gpu_s": 4.5,
         "host": "node1",
         "log": "trials/000/12/log",
         "cached": False,
@@ -321,6 +322,34 @@ def test_a_trial_whose_attempts_are_lost_is_lost(folder: Folder, capsys: pytest.
     assert capsys.readouterr().err == (
         "digits: trial 12 lost (preempted): the runner got SIGTERM; it will be started again\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "what"),
+    [("timeout", "it goes on from what it has saved"), ("oom", "it is started with more memory")],
+)
+def test_a_trial_that_is_tried_again_says_so(
+    folder: Folder, capsys: pytest.CaptureFixture[str], reason: str, what: str
+) -> None:
+    done = Path(folder.paths.done(12, 3))
+    done.parent.mkdir(parents=True)
+    attempts = [
+        {"attempt": 1, "end": "lost", "reason": "node", "host": "n1"},
+        {"attempt": 2, "end": "failed", "reason": reason, "host": "n2", "detail": "why"},
+    ]
+    done.write_text(json.dumps({"number": 12, "batch": 3, "lost": True, "attempts": attempts, "again": reason}))
+    metric = folder.parse()
+    assert (metric["state"], metric["again"]) == ("lost", reason)
+    assert metric["ends"] == [[1, "lost", "node", "n1"], [2, "failed", reason, "n2"]]
+    assert capsys.readouterr().err == f"digits: trial 12 {reason}: why; {what}\n"
+
+
+def test_logs_of_attempts_that_go_on_from_each_other_are_read_in_their_order(folder: Folder) -> None:
+    folder.end("accuracy=0.9\naccuracy=0.5", digest="old", joined=2, log="trials/000/12/log.2")
+    Path(folder.paths.log(12, 2)).write_text("accuracy=0.7\n")
+    assert folder.parse()["value"] == 0.7
+    folder.objective["reduce"] = "best"
+    assert folder.parse()["value"] == 0.9
 
 
 def test_all_attempts_of_a_trial_with_gpus_are_counted_also_lost_ones(folder: Folder) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpo_workflow.spec import Budget, Objective, StudySpec
+from hpo_workflow.spec import Budget, Objective, Retry, StudySpec
 from hpo_workflow.study_state import StudyState, read_state
 from hpo_workflow.trial import TrialState
 from tests.records import IDENTITY, batch, outcome, spec
@@ -172,6 +172,54 @@ def test_losses_in_a_row_end_the_study_and_one_good_trial_resets_the_count() -> 
         state.add_outcome(outcome(number, 0, state="lost", attempts=10))
     ending = state.ending()
     assert ending is not None and (ending.reason, ending.success) == ("lost", False)
+
+
+def ends(*kinds: str, first: int = 1, host: str = "node1") -> list[list[Any]]:
+    """Attempts as parse tells them: `killed` and the like are lost, `timeout` and `oom` failed and tried again."""
+    kind = {"timeout": "failed", "oom": "failed"}
+    return [[first + i, kind.get(reason, "lost"), reason, host] for i, reason in enumerate(kinds)]
+
+
+def test_an_attempt_that_an_earlier_emission_has_told_of_is_not_counted_again() -> None:
+    study = spec(budget=Budget(100, 10))
+    state = state_of(study, batch(0, {0: x(0.1)}, study))
+    for emission in range(1, 7):
+        told = ends(*["node"] * 3 * emission)  # all attempts of the trial so far
+        state.add_outcome(outcome(0, emission - 1, state="lost", attempts=len(told), ends=told))
+        assert state.ending() is None, "3, 6, ... 18 attempts are not 63"
+        state.add_batch(batch(emission, {0: x(0.1)}, study))
+    state.add_outcome(outcome(0, 6, state="lost", attempts=21, ends=ends(*["node"] * 21)))
+    ending = state.ending()
+    assert ending is not None
+    assert ending.sentence == (
+        "21 attempts in a row were lost and nothing came of them; the commonest reason is node (21)"
+    )
+
+
+def test_who_is_tried_again_keeps_the_study_going_costs_nothing_and_is_told_to_the_next_batch() -> None:
+    study = spec(retry=Retry(timeouts=50, ooms=2, mem=1.5), mem_mb=1000.0)
+    state = state_of(study, batch(0, {0: x(0.1), 1: x(0.2)}, study))
+    state.add_outcome(outcome(0, 0, state="lost", attempts=1, ends=ends("timeout"), again="timeout"))
+    assert [emission.proposal.number for emission in state.slots()[0]] == [0]
+    assert (state.n_counted, state.failures, state.new, state.losses()) == (0, {}, [], {})
+    assert state.retried(0) == {"timeout": 1, "oom": 0}
+    assert state.retried(1) == {}
+    again = batch(1, {0: x(0.1)}, study)
+    again["trials"][0]["retried"] = state.retried(0)
+    state.add_batch(again)
+    told = ends("timeout", *["node"] * 18, "oom", "killed", "oom")
+    state.add_outcome(outcome(0, 1, state="lost", attempts=len(told), ends=told, again="oom"))
+    assert state.ending() is None, "who fails has run, so the machine is not what fails"
+    assert state.retried(0) == {"timeout": 1, "oom": 2, "mem_mb": 2250.0}
+
+
+def test_what_was_tried_again_is_known_from_the_batches_alone() -> None:
+    study = spec(retry=Retry(ooms=2), mem_mb=1000.0)
+    again = batch(1, {0: x(0.1)}, study)
+    again["trials"][0]["retried"] = {"timeout": 0, "oom": 1, "mem_mb": 2000.0}
+    state = state_of(study, batch(0, {0: x(0.1)}, study), again)  # what parse said is lost
+    state.add_outcome(outcome(0, 1, state="lost", attempts=1))
+    assert state.retried(0) == {"timeout": 0, "oom": 1, "mem_mb": 2000.0}
 
 
 def test_a_new_run_tries_again_after_losses_in_a_row() -> None:

@@ -12,12 +12,13 @@ import pytest
 
 from hpo_workflow.errors import UsageError
 from hpo_workflow.orphans import read_adopted
-from hpo_workflow.spec import Budget, Objective, StudySpec
+from hpo_workflow.spec import Budget, Objective, Retry, StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_file import load_study
 from hpo_workflow.workflow import WINDOW, Rolling, SnakefileStudy, _source, dry_run_sentence
 from tests.records import IDENTITY, batch, outcome, spec
+from tests.simulated import Simulated
 
 
 class Scheduler:
@@ -212,6 +213,31 @@ def test_snakemake_gets_every_spelling_of_a_runtime_as_whole_minutes(
     study = SnakefileStudy.__new__(SnakefileStudy)
     study.spec = load_study(tmp_path / "study.yaml").spec
     assert study.resources == {"runtime": minutes}
+
+
+def test_a_trial_that_ran_out_of_memory_asks_for_more_in_its_next_emission(tmp_path: Path) -> None:
+    simulated = Simulated(
+        tmp_path, retry=Retry(ooms=2, mem=1.5), mem_mb=1000.0, resources={"mem": "1GB", "gpu": 1}, budget=Budget(8, 1)
+    )
+    study = SnakefileStudy.__new__(SnakefileStudy)
+    study.spec, study.folder = simulated.spec, simulated.folder
+    asked = study.resources
+    assert "mem" not in asked and asked["gpu"] == 1
+
+    def memory(batch: int) -> int:
+        wanted: int = asked["mem_mb"](SimpleNamespace(number="0", batch=str(batch)))
+        return wanted
+
+    simulated.propose()
+    assert memory(0) == 1000
+    simulated.lose(0, "oom", "oom")  # by two jobs, of which the second began before the first was known
+    simulated.propose()
+    assert (memory(0), memory(1)) == (1000, 2250)
+    record = simulated.folder.trial_record(0, 1)
+    assert (record["origin"], record["retried"]) == ("again", {"timeout": 0, "oom": 2, "mem_mb": 2250.0})
+    simulated.lose(0, "oom", "oom", "node")
+    simulated.propose()
+    assert memory(2) == 2250, "a lost attempt changes nothing"
 
 
 def snakemake_with(*configfiles: str, config: Sequence[str] = ()) -> Any:

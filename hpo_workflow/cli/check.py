@@ -20,7 +20,7 @@ from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.study_folder import StudyFolder
 
 if TYPE_CHECKING:
-    from hpo_workflow.spec import Fidelity
+    from hpo_workflow.spec import Fidelity, Retry, StudySpec
     from hpo_workflow.study_file import LoadedStudy
 
 LOGIN_CPU_S = 0.2
@@ -91,7 +91,8 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
     )
     gpus = spec.resources.get("gpu", 0)
     n_gpus = int(gpus) if isinstance(gpus, (int, float)) else 0
-    hours = None if n_trials is None or spec.runtime_s is None else n_trials * spec.runtime_s / 3600
+    attempts = 1 if spec.retry is None else 1 + spec.retry.timeouts + spec.retry.ooms
+    hours = None if n_trials is None or spec.runtime_s is None else attempts * n_trials * spec.runtime_s / 3600
     space = spec.search_space
     earlier = [map_rows(space, spec.objective.direction, source) for source in _earlier_sources(plan, folder)]
     return {
@@ -126,6 +127,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "gpu_hours": spec.budget.gpu_hours,
         "gpu_hours_at_most": None if hours is None or not n_gpus else hours * n_gpus,
         "cluster": cluster_cost(plan, folder, n_trials),
+        "retry": None if spec.retry is None else dataclasses.asdict(spec.retry),
         "keep": spec.keep,
         "conflict": described,
     }
@@ -245,6 +247,8 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     if spec.pruner is not None:
         shown.append(f"Pruner: {describe_pruner(spec.pruner)}")
     shown.append(_asked(plan, report))
+    if spec.retry is not None:
+        shown.append(_tried_again(spec, spec.retry))
     shown.append(KEPT[spec.keep])
     shown += _cluster(study, plan, report["cluster"])
     if report["conflict"] is not None:
@@ -296,6 +300,23 @@ def _asked(plan: Plan, report: dict[str, Any]) -> str:
     elif report["hours_at_most"] is not None:
         words += f": at most {number(float(report['hours_at_most']))} hours"
     return f"{words}."
+
+
+def _tried_again(spec: StudySpec, retry: Retry) -> str:
+    """What becomes of a trial that has run into a limit."""
+    parts = []
+    if retry.timeouts and spec.runtime_s is not None:
+        whole = duration(spec.runtime_s * (1 + retry.timeouts))
+        parts.append(f"whose time is over goes on up to {_times(retry.timeouts)}, {whole} in all")
+    if retry.ooms and spec.mem_mb is not None:
+        sizes = [retry.mem_mb(spec.mem_mb, n) / 1000 for n in range(1, retry.ooms + 1)]
+        listed = ", ".join(f"{size:.3g}" for size in sizes[:3]) + (f" ... {sizes[-1]:.3g}" if len(sizes) > 3 else "")
+        parts.append(f"that is out of memory is started again with {listed} GB")
+    return f"Retry: a trial {'; one '.join(parts)}."
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def _cluster(study: str, plan: Plan, cost: dict[str, Any] | None) -> list[str]:

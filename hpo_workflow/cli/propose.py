@@ -154,6 +154,7 @@ def _trial(spec: StudySpec, identity: str, action: Action, state: StudyState) ->
     given = {} if action.given is None else {"given": dict(action.given)}
     bracket = {} if proposal.bracket is None else {"bracket": proposal.bracket}
     parent = None if proposal.parent is None else state.emissions[proposal.parent].digest
+    again = state.retried(proposal.number)
     return {
         "number": proposal.number,
         "config": proposal.config,
@@ -166,6 +167,7 @@ def _trial(spec: StudySpec, identity: str, action: Action, state: StudyState) ->
         "origin": action.origin,
         **bracket,
         **given,
+        **({"retried": again} if again else {}),
         "rendered": rendered.to_json(),
     }
 

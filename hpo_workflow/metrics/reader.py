@@ -12,7 +12,7 @@ from hpo_workflow.objective import loss_of, reached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
 CAP_POINTS = 10_000
@@ -23,6 +23,7 @@ CAP_NAMES = 500
 CAP_NAME = 200
 """Characters of a name; what is longer is data, and dropped."""
 CAP_PROBLEMS = 20
+READ_BYTES = 1 << 20
 
 
 class MetricReader:
@@ -259,3 +260,28 @@ class MetricReader:
         if self._printed.cut:
             warnings.append(f"{self._printed.cut} lines are longer than {CAP_LINE} bytes; only their start was read")
         return warnings
+
+
+def feed_files(
+    reader: MetricReader, files: Iterable[tuple[str, str]]
+) -> Iterator[tuple[list[tuple[str, float, float]], bool]]:
+    """Read what earlier attempts of a trial have left, for a trial whose attempts go on from each other.
+
+    Args:
+        files: Log and metrics file of each attempt, in order; those that are not there are passed over.
+
+    Yields:
+        The points of a piece, and whether they stood in a metrics file.
+    """
+    for log, records in files:
+        for path, feed in ((records, reader.feed_records), (log, reader.feed)):
+            try:
+                with open(path, "rb", buffering=0) as file:
+                    data = b"\n"
+                    while data:
+                        last, data = data, file.read(READ_BYTES)
+                        yield feed(data), feed == reader.feed_records
+            except FileNotFoundError:
+                continue
+            if not last.endswith(b"\n"):  # its last line ends where the attempt did
+                yield feed(b"\n"), feed == reader.feed_records

@@ -14,7 +14,7 @@ import time
 
 from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.metrics.numbers import printable
-from hpo_workflow.metrics.reader import MetricReader
+from hpo_workflow.metrics.reader import MetricReader, feed_files
 from hpo_workflow.runner import claim as claims
 from hpo_workflow.runner.command import Facts, arguments, choose_port, resolve, resume_from
 from hpo_workflow.runner.environment import missing_names, trial_environment
@@ -48,6 +48,8 @@ LOST_EXIT = 75
 TWIN_POLL_S = 2.0
 PARENT_S = 90.0
 """How long a network file system may need to show the directory of another node's trial: NFS asks anew within 60 s."""
+SAVED_S = 15.0
+"""Between the end of the grace time and that of the job, where a program saves what its next attempt goes on from."""
 PUBLISH_TRIES_S = (0.5, 1, 2, 4, 8, 15, 30)
 """Pauses between attempts to write a result to a full disk: hours of training may hang on it."""
 
@@ -93,9 +95,14 @@ class Runner:
         self._trial: Mapping[str, Any] = trial
         self._directory = os.path.abspath(self._paths.trial_dir(self._number))
         self._grace_s: float = self._spec["limits"]["grace_s"]
+        self._retry: Mapping[str, Any] = self._spec.get("retry") or {}
+        self._retried: Mapping[str, Any] = trial.get("retried") or {}
+        self._mem_mb: float | None = self._retried.get("mem_mb") or options.mem_mb
         self._deadline: float | None = None
         if options.runtime_s:
             margin = min(60.0, options.runtime_s / 4)
+            if self._goes_on:  # the whole of its time for saving, and some for us
+                margin = max(margin, min(self._grace_s + SAVED_S, options.runtime_s / 2))
             self._deadline = self._started + options.runtime_s - margin
         self._lost_before: list[dict[str, Any]] = []
         self._resumed: int | None = None
@@ -116,6 +123,11 @@ class Runner:
         line = f"trial {self._number}: {printable(text, 2000)}\n"
         sys.stderr.write(line)
         sys.stderr.flush()
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the trial's next attempt goes on from what this one has saved."""
+        return bool(self._retry.get("timeouts"))
 
     # ---- the road ------------------------------------------------------------------------------------------
     def run(self) -> int:
@@ -144,6 +156,9 @@ class Runner:
         if result is not None:
             os.unlink(owned.path)
             return self._finish(result, "superseded: another copy had finished")
+        if _n_failed(owned.lost_before, "oom") > int(self._retried.get("oom", 0)):
+            os.unlink(owned.path)  # this job was submitted before its last attempt ran out of memory
+            return self._hand_back(owned.lost_before, "oom")
         return self._attempt(owned)
 
     def _result(self) -> dict[str, Any] | None:
@@ -203,6 +218,9 @@ class Runner:
         os.makedirs(self._directory, exist_ok=True)
         log = LogFile(self._paths.log(self._number, claim.attempt), int(self._spec["limits"]["log_bytes"]))
         reader = MetricReader(self._spec["metrics"], self._spec["objective"])
+        self._pruning = self._make_pruning()
+        if self._goes_on and claim.attempt > 1:
+            self._read_earlier(reader, claim.attempt)
         devices: list[str] | None = None
         lease: GpuLease | None = None
         if self._options.gpus > 0:
@@ -231,13 +249,12 @@ class Runner:
 
         def on_order(order: Order) -> None:
             self.say(f"{order.detail}; ending the program")
-            if order.kind == "lost":  # whoever kills us next, how it ended is on record
+            if order.kind == "lost" or self._is_retried(order, claim):  # whoever kills us next, it is on record
                 try:
-                    claim.ended({"end": "lost", "reason": order.reason, "detail": order.detail})
+                    claim.ended({"end": order.kind, "reason": order.reason, "detail": order.detail})
                 except OSError:
                     pass
 
-        self._pruning = self._make_pruning()
         supervisor = Supervisor(
             program,
             log,
@@ -270,6 +287,19 @@ class Runner:
 
         index = self._paths.curve_index(self._plan["metrics_digest"])
         return Pruning(self._spec, self._number, self._trial.get("fidelity"), index)
+
+    def _read_earlier(self, reader: MetricReader, attempt: int) -> None:
+        """Let the output of earlier attempts be the beginning of this one's."""
+        self._keep_metrics_file(attempt)
+        for points, recorded in feed_files(reader, self._paths.earlier_output(self._number, attempt)):
+            if self._pruning is not None:
+                self._pruning.report(points, recorded)
+
+    def _is_retried(self, order: Order, claim: claims.Claim) -> bool:
+        """Whether the trial gets another attempt after it has failed in this way."""
+        if order.kind != "failed" or order.reason not in ("timeout", "oom"):
+            return False
+        return _n_failed(claim.lost_before, order.reason) < int(self._retry.get(f"{order.reason}s", 0))
 
     def _pruned(self, order: Order) -> dict[str, Any]:
         """What the pruner found, for the result record: why it ended the trial, or would have done so."""
@@ -335,8 +365,7 @@ class Runner:
         forget_deletion(self._paths, number)
         params_file = os.path.abspath(self._paths.params_file(number))
         metrics_file = os.path.abspath(self._paths.metrics_file(number))
-        if claim.attempt > 1 and os.path.exists(metrics_file):  # a log belongs to one attempt, and so does this file
-            os.replace(metrics_file, f"{metrics_file}.{claim.attempt - 1}")
+        self._keep_metrics_file(claim.attempt)
         known: dict[str, Any] = {
             "number": number,
             "config": self._trial["config"],
@@ -384,6 +413,12 @@ class Runner:
         claim.started(program.group)
         return program
 
+    def _keep_metrics_file(self, attempt: int) -> None:
+        """Put the metrics file of the last attempt beside its log: it is not this attempt's."""
+        path = self._paths.metrics_file(self._number)
+        if attempt > 1 and os.path.exists(path):
+            os.replace(path, self._paths.metrics_file_of(self._number, attempt - 1))
+
     @staticmethod
     def _write(path: str, text: str) -> None:
         """A file of the trial; left alone where it is as it should be."""
@@ -412,7 +447,7 @@ class Runner:
         number = -code if code < 0 else code - 128 if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) else None
         if number in (signal.SIGKILL, signal.SIGTERM):
             memory = f"it used {outcome.max_rss_mb:.0f} MB"
-            limit = self._options.mem_mb
+            limit = self._mem_mb
             if number == signal.SIGKILL and outcome.oom_kills:
                 return Order("failed", "oom", f"the kernel killed it for memory; {memory}")
             if number == signal.SIGKILL and limit and outcome.max_rss_mb >= 0.9 * limit:
@@ -467,6 +502,15 @@ class Runner:
                 pass
             self._lost_before = claim.lost_before
             return self._lost({**claims.summary(claim.record, end), **end})
+        if self._is_retried(order, claim):
+            result = self._result()
+            if result is not None:
+                return self._finish(result, "superseded: another copy has published the result", claim)
+            if log is not None:
+                log.close()
+            claim.ended(end)
+            attempts = [*claim.lost_before, {**claims.summary(claim.record, end), **end}]
+            return self._hand_back(attempts, str(order.reason))
         if log is not None:
             log.close()
         extraction = reader.close().to_json() if reader is not None else {"points": {}}
@@ -495,6 +539,7 @@ class Runner:
             "log": os.path.relpath(self._paths.log(self._number, claim.attempt), self._paths.root) if log else None,
             "log_bytes": log.written if log else 0,
             "log_dropped": log.dropped if log else 0,
+            **({"joined": claim.attempt} if self._goes_on and claim.attempt > 1 else {}),
             "metrics": {"digest": self._plan["metrics_digest"], **extraction},
         }
         path = self._paths.result_record(self._number)
@@ -524,6 +569,14 @@ class Runner:
             claims.remove_claims(self._paths, self._number, claim.attempt)
         return 0
 
+    def _hand_back(self, attempts: Sequence[Mapping[str, Any]], reason: str) -> int:
+        """No result yet: the next batch emits the trial again, whatever tries Snakemake has left for this job."""
+        last = attempts[-1]
+        self.say(f"attempt {last['attempt']} failed ({reason}), and another one follows: {last.get('detail') or ''}")
+        done = {"number": self._number, "batch": self._batch["batch"], "lost": True, "attempts": list(attempts)}
+        atomic.replace(self._options.out, atomic.to_json({**done, "again": reason}) + "\n")
+        return 0
+
     def _lost(self, attempt: Mapping[str, Any]) -> int:
         """This attempt came to nothing that counts."""
         self.say(f"attempt lost ({attempt['reason'] or attempt['end']}): {attempt['detail']}")
@@ -537,6 +590,11 @@ class Runner:
             self.say(f"{self._options.out}: {error.strerror}")
             return LOST_EXIT
         return 0
+
+
+def _n_failed(attempts: Sequence[Mapping[str, Any]], reason: str) -> int:
+    """How many attempts of a trial have failed in one way, lost ones not counted."""
+    return sum(each.get("end") == "failed" and each.get("reason") == reason for each in attempts)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -95,6 +95,8 @@ class ResultCache:
         digest = result["digest"]
         if result["end"]["kind"] != "done" or result["end"].get("reason") or result.get("cached") or not result["log"]:
             return False
+        if result.get("joined"):  # its output is in several logs, and an entry holds one
+            return False
         if self._is_there(digest):
             return False
         entry = self.entry(digest)

@@ -74,6 +74,14 @@ class StudyPaths:
         """`$HPO_METRICS_FILE`: metrics as JSON lines, for programs that rather write a file than print."""
         return os.path.join(self.trial_dir(number), "metrics.jsonl")
 
+    def metrics_file_of(self, number: int, attempt: int) -> str:
+        """Where the metrics file of an attempt is kept that was followed by another one."""
+        return f"{self.metrics_file(number)}.{attempt}"
+
+    def earlier_output(self, number: int, attempt: int) -> list[tuple[str, str]]:
+        """Log and metrics file of each attempt before `attempt`, whether they are there or not."""
+        return [(self.log(number, k), self.metrics_file_of(number, k)) for k in range(1, attempt)]
+
     def files_deleted(self, number: int) -> str:
         """Says that the files of the trial's program were deleted, as `keep:` of the study file wants it."""
         return os.path.join(self.trial_dir(number), "files_deleted.json")

@@ -31,6 +31,7 @@ from hpo_workflow.spec import (
     Limits,
     MetricSettings,
     Objective,
+    Retry,
     StudySpec,
     Template,
     digest_of,
@@ -296,6 +297,7 @@ class _Loader:
         pruner = self.read_pruner()
         resources, runtime_s, mem_mb = self.read_resources()
         limits = self.read_limits()
+        retry = self.read_retry(runtime_s, mem_mb, limits)
         files = self.read_inputs(command)
         if self.faults:
             raise self.report()
@@ -343,6 +345,7 @@ class _Loader:
             pruner=pruner,
             fidelity=fidelity,
             keep=self.value("keep"),
+            retry=retry,
         )
         self.warnings += fidelity_warnings(spec)
         content = identity.identity_of(spec, files)
@@ -811,6 +814,41 @@ class _Loader:
             silence_s=None if silence is None else seconds_of(silence),
             grace_s=seconds_of(self.value("limits", "grace")),
             log_bytes=bytes_of(self.value("limits", "log")),
+        )
+
+    def read_retry(self, runtime_s: float | None, mem_mb: float | None, limits: Limits) -> Retry | None:
+        given = self.get("retry")
+        if not isinstance(given, dict) or not self.is_good("retry"):
+            return None
+        timeout, oom = given.get("timeout"), given.get("oom")
+        known = self.is_good("resources")
+        if timeout is not None and timeout["resume"] is not True:
+            cure = (
+                "Let the program save its state in ${trial.dir} at the signal TERM, and go on from it, then write "
+                "`resume: true`; or give trials a longer resources.runtime."
+            )
+            self.fault(("retry", "timeout", "resume"), "who starts anew runs into the same limit again.", cure)
+        elif timeout is not None and runtime_s is None and known:
+            cure = "Give the time of one job, for example `resources: {runtime: 12h}`."
+            self.fault(("retry", "timeout"), "is given, but no resources.runtime that could be over.", cure)
+        elif timeout is not None and runtime_s is not None and limits.grace_s > runtime_s / 2:
+            self.warnings.append(
+                f"limits.grace: {limits.grace_s:g} s for saving are more than half of resources.runtime "
+                f"({runtime_s:g} s), so the program is told to end after half of it."
+            )
+        if oom is not None and mem_mb is None and known:
+            cure = "Give the memory of the first attempt, for example `resources: {mem: 8GB}`."
+            self.fault(("retry", "oom"), "is given, but no resources.mem of which there could be more.", cure)
+        metric = self.get("objective", "metric") if self.is_good("objective") else None
+        if timeout is not None and metric == "trial.seconds":
+            problem = "is given, and trial.seconds is the time of a trial's last attempt alone."
+            self.fault(("retry", "timeout"), problem, "Remove it, or let the program print its time.")
+        if not self.is_good("retry"):
+            return None
+        return Retry(
+            timeouts=0 if timeout is None else int(timeout.get("times", default_of("retry", "timeout", "times"))),
+            ooms=0 if oom is None else int(oom.get("times", default_of("retry", "oom", "times"))),
+            mem=float((oom or {}).get("mem", default_of("retry", "oom", "mem"))),
         )
 
     def read_inputs(self, command: str | tuple[str, ...] | None) -> dict[str, str]:

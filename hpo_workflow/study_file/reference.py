@@ -41,7 +41,19 @@ _GROUPS = (
     ("What is optimised", ("objective", "metrics")),
     (
         "How the search goes",
-        ("sampler", "start", "history", "fidelity", "pruner", "refill", "budget", "resources", "limits", "keep"),
+        (
+            "sampler",
+            "start",
+            "history",
+            "fidelity",
+            "pruner",
+            "refill",
+            "budget",
+            "resources",
+            "limits",
+            "retry",
+            "keep",
+        ),
     ),
 )
 

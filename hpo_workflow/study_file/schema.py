@@ -639,7 +639,68 @@ SCHEMA: dict[str, Any] = {
             "other one can go on from any more, what its program wrote there is deleted, except of the best trial; "
             "logs, parameters and metrics stay. `none`: at the end of the study that of the best one, too.",
         },
-        "retry": _later("What is done after a timeout or lack of memory."),
+        "retry": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "patternProperties": {"^x-": {"description": "Ignored."}},
+            "examples": [{"timeout": {"resume": True, "times": 3}, "oom": {"times": 2, "mem": 2.0}}],
+            "description": "Trials that are started again before they count as failed: same number, same directory, "
+            "and `${trial.attempt}` is one more. It costs no budget, and no sampler is told.",
+            "properties": {
+                "timeout": {
+                    "type": "object",
+                    "required": ["resume"],
+                    "additionalProperties": False,
+                    "patternProperties": {"^x-": {"description": "Ignored."}},
+                    "examples": [{"resume": True, "times": 3}],
+                    "description": "When `resources.runtime` is over, the trial goes on in a new job: a training of 30 "
+                    "hours on jobs of 12. Shortly before, with `limits.grace` to go, the program gets TERM and saves "
+                    "its state into `${trial.dir}`. What all its attempts print counts as one output.",
+                    "properties": {
+                        "resume": {
+                            "type": "boolean",
+                            "examples": [True],
+                            "description": "Required, `true`: the program finds what it has saved and goes on from "
+                            "there. One that starts anew would run into the same limit again.",
+                        },
+                        "times": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": 1000,
+                            "default": 3,
+                            "examples": [3],
+                            "description": "So many times; then the trial is failed (`timeout`).",
+                        },
+                    },
+                },
+                "oom": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "patternProperties": {"^x-": {"description": "Ignored."}},
+                    "examples": [{"times": 2, "mem": 2.0}],
+                    "description": "A trial that ran out of memory is started with more.",
+                    "properties": {
+                        "times": {
+                            "type": "integer",
+                            "minimum": 1,
+                            "maximum": 20,
+                            "default": 2,
+                            "examples": [2],
+                            "description": "So many times; then the trial is failed (`oom`).",
+                        },
+                        "mem": {
+                            "type": "number",
+                            "exclusiveMinimum": 1,
+                            "maximum": 100,
+                            "default": 2.0,
+                            "examples": [2.0],
+                            "description": "Each time with so many times as much: 8GB, then 16GB, 32GB.",
+                        },
+                    },
+                },
+            },
+        },
         "track": _later("Trackers such as MLflow."),
         "replicates": _later("Repetitions with other seeds."),
         "constraints": _later("Bounds on other metrics."),

@@ -134,7 +134,7 @@ def _give(key: str, node: Mapping[str, Any]) -> str:
         return f"Give {key}:."
     if isinstance(example, Mapping):
         return "Give it, for example\n" + _block(key, example)
-    return f"Give it, for example `{key}: {example}`."
+    return f"Give it, for example `{key}: {_plain(example)}`."
 
 
 def _block(key: str, value: Any, indent: str = "  ") -> str:

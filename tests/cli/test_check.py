@@ -55,6 +55,18 @@ def test_gpu_hours_are_trials_times_runtime_times_gpus(hpo: Hpo) -> None:
     assert "4 trials, 2 at a time; each with 2 GPUs and 4 CPUs for at most 1 h 30 min: at most 12 GPU-hours." in text
 
 
+def test_it_says_how_far_trials_go_that_are_tried_again(hpo: Hpo) -> None:
+    resources = {"gpu": 1, "runtime": "12h", "mem": "8GB"}
+    retry = {"timeout": {"resume": True, "times": 2}, "oom": {"times": 4, "mem": 1.5}}
+    report = checked(hpo, resources=resources, retry=retry)
+    assert report["gpu_hours_at_most"] == 4 * 12 * 7
+    assert report["retry"] == {"timeouts": 2, "ooms": 4, "mem": 1.5}
+    assert (
+        "Retry: a trial whose time is over goes on up to 2 times, 1 d 12 h in all; one that is out of memory is started "
+        "again with 12, 18, 27 ... 40.5 GB.\n"
+    ) in hpo("check", "study.yaml").out
+
+
 def test_a_bound_of_gpu_hours_is_shown(hpo: Hpo) -> None:
     report = checked(hpo, resources={"gpu": 2}, budget={"trials": 4, "parallel": 2, "gpu_hours": 2.5})
     assert report["gpu_hours"] == 2.5

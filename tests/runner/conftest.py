@@ -84,6 +84,7 @@ class Study:
         self.rendered: dict[str, Any] = {"command": [], "env": {}, "files": {}, "hpo_env": {}, "params_text": "{}"}
         self.fidelity: float | None = None
         self.parent: int | None = None
+        self.retried: dict[str, Any] | None = None
         self.started: list[subprocess.Popen[str]] = []
 
     def use(self, command: str | Sequence[Any], **rendered: Any) -> None:
@@ -106,6 +107,7 @@ class Study:
             "origin": "sampler",
             "seed": 77,
             "rendered": self.rendered,
+            **({"retried": self.retried} if self.retried else {}),
         }
         batch = {"schema": 1, "batch": self.batch, "identity": "abc", "trials": [trial]}
         self.launch.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hpo_workflow.parse import read_output
 from hpo_workflow.runner.command import resume_from, resumed_from
 from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
@@ -512,6 +513,99 @@ def test_killed_near_its_memory_limit_is_out_of_memory(study: Study) -> None:
     end = study.result["end"]
     assert (end["kind"], end["reason"]) == ("failed", "oom")
     assert study.result["max_rss_mb"] > 80
+
+
+# ---- tried again -------------------------------------------------------------------------------------------
+
+TRAINING = """
+trap 'echo "$n" > "$HPO_TRIAL_DIR/state"; echo epoch=$n loss=$((10 - n)); exit 0' TERM
+n=$(cat "$HPO_TRIAL_DIR/state" 2> /dev/null || echo 0)
+while [ "$n" -lt 3 ]; do
+    n=$((n + 1)); echo epoch=$n loss=$n; sleep 60 & wait
+done
+echo "epoch=4 loss=9"
+"""
+"""Each attempt trains one epoch, which is worse than the one before, and is told to end."""
+
+
+def test_a_trial_whose_time_is_over_goes_on_from_what_it_has_saved_so_many_times(study: Study) -> None:
+    study.spec["retry"] = {"timeouts": 2, "ooms": 0, "mem": 2.0}
+    study.spec["metrics"]["step"] = "epoch"
+    study.spec["objective"]["reduce"] = "best"
+    study.use(TRAINING)
+    for attempt in (1, 2):
+        code, said = study.run("--runtime-s", "1.5")  # it is Snakemake's first try of a job each time
+        assert code == 0
+        assert f"attempt {attempt} failed (timeout), and another one follows: ended before its runtime" in said
+        assert study.done["lost"] is True and study.done["again"] == "timeout"
+        assert not Path(study.paths.result_record(12)).exists()
+        study.out.unlink()
+    study.run("--runtime-s", "1.5")
+    result = study.result
+    assert (result["end"]["kind"], result["end"]["reason"]) == ("failed", "timeout")
+    assert [(each["end"], each["reason"]) for each in result["attempts"]] == [("failed", "timeout")] * 3
+    assert all(each["seconds"] > 0.5 for each in result["attempts"]), "each has cost time"
+    assert result["joined"] == 3
+    steps = [step for step, _ in result["metrics"]["points"]["loss"]]
+    assert steps == [1, 1, 2, 2, 3, 3], "one output, in the order of the attempts"
+    assert [study.claim(attempt) for attempt in (1, 2, 3)] == [None] * 3
+
+
+def test_what_attempts_print_that_go_on_from_each_other_is_one_output(study: Study) -> None:
+    study.spec["retry"] = {"timeouts": 5, "ooms": 0, "mem": 2.0}
+    study.use(
+        'if [ "$HPO_ATTEMPT" = 1 ]; then printf "loss=3\\nloss=1"; echo \'{"acc": 0.5}\' > "$HPO_METRICS_FILE"; '
+        "sleep 60; else echo loss=2; fi"
+    )
+    study.run("--runtime-s", "1.5")
+    study.run("--runtime-s", "60")
+    result = study.result
+    assert result["end"]["kind"] == "done"
+    assert [value for _, value in result["metrics"]["points"]["loss"]] == [3.0, 1.0, 2.0]
+    assert [value for _, value in result["metrics"]["points"]["acc"]] == [0.5]
+    again = read_output(study.paths, result, study.spec["metrics"], study.spec["objective"])
+    assert again.to_json()["points"] == result["metrics"]["points"], "parse reads the same"
+
+
+def test_a_runner_that_is_killed_while_its_program_saves_has_recorded_the_timeout(study: Study) -> None:
+    study.spec["retry"] = {"timeouts": 1, "ooms": 0, "mem": 2.0}
+    study.spec["limits"]["grace_s"] = 30
+    study.use("trap 'sleep 60' TERM; echo loss=1; sleep 60 & wait")
+    runner = study.start("--runtime-s", "2")
+    wait_for(lambda: (study.claim() or {}).get("ended"))
+    runner.kill()
+    runner.wait()
+    study.spec["limits"]["grace_s"] = 0.2
+    study.run("--runtime-s", "1")
+    assert [each["reason"] for each in study.result["attempts"]] == ["timeout", "timeout"]
+    assert study.result["end"]["reason"] == "timeout", "it had one attempt more, and no other one"
+
+
+def test_out_of_memory_the_next_attempt_waits_for_a_job_with_more(study: Study) -> None:
+    study.spec["retry"] = {"timeouts": 0, "ooms": 1, "mem": 2.0}
+    program = "import os; print('ran'); x = bytearray(80_000_000); os.kill(os.getpid(), 9)"
+    study.use([[sys.executable], ["-c"], [program]])
+    code, said = study.run("--mem-mb", "80")
+    assert code == 0 and "attempt 1 failed (oom), and another one follows" in said
+    attempts = study.done["attempts"]
+    assert [(each["attempt"], each["end"], each["reason"]) for each in attempts] == [(1, "failed", "oom")]
+    study.out.unlink()
+    assert study.run("--mem-mb", "80")[0] == 0  # the same job again, as after a crash of Snakemake: nothing is run
+    assert study.done["attempts"] == [{key: attempts[0].get(key) for key in study.done["attempts"][0]}]
+    assert study.log(2) == "" and study.claim(2) is None
+    study.retried = {"timeout": 0, "oom": 1, "mem_mb": 85.0}
+    study.run("--mem-mb", "10")  # a limit of 85 MB is that of this emission
+    assert study.log(2) == "ran\n"
+    assert (study.result["end"]["kind"], study.result["end"]["reason"]) == ("failed", "oom")
+    assert "of 85 MB" in study.result["end"]["detail"]
+
+
+def test_who_is_not_retried_fails_at_once_and_is_read_alone(study: Study) -> None:
+    study.spec["retry"] = {"timeouts": 0, "ooms": 2, "mem": 2.0}
+    study.use("echo loss=1; sleep 60")
+    study.run("--runtime-s", "1")
+    assert study.result["end"]["reason"] == "timeout"
+    assert "joined" not in study.result
 
 
 # ---- twins and dead runners --------------------------------------------------------------------------------
