@@ -25,6 +25,9 @@ STUDIES = {
     "examples/r/study.yaml": "examples/r/README.md",
     "examples/external_sampler/study.yaml": "examples/external_sampler/README.md",
     "examples/pbt/study.yaml": "examples/pbt/README.md",
+    "examples/asha_torch/study.yaml": "examples/asha_torch/README.md",
+    "examples/boosting/study.yaml": "examples/boosting/README.md",
+    "examples/data_fraction/study.yaml": "examples/data_fraction/README.md",
 }
 """Study files and the documents that tell how to run them."""
 
@@ -374,11 +377,6 @@ def test_the_torch_study_finds_the_lowest_test_loss_and_warns_when_training_batc
     assert "lines: '^Test set" in second.stderr, "the user is not told that loss stands on two kinds of lines"
 
 
-def test_no_study_file_of_the_examples_repeats_the_name_of_another():
-    names = [yaml.safe_load((ROOT / study).read_text())["study"] for study in STUDIES]
-    assert len(set(names)) == len(names)
-
-
 # ---- pbt ---------------------------------------------------------------------------------------------------
 @pytest.mark.need("torch", "sklearn")
 def test_the_pbt_study_goes_on_from_checkpoints_and_its_best_network_can_be_trained_again(clone):
@@ -400,3 +398,92 @@ def test_the_pbt_study_goes_on_from_checkpoints_and_its_best_network_can_be_trai
     assert f"best loss {best['value']:g} (trial {best['trial']}), trained in 2 stages" in clone.run(show).stdout
     clone.run(write)  # tests/workflow/test_population.py runs such a script
     assert (clone.folder / "replay.sh").read_text().count("python examples/pbt/train.py --lr=") == 2
+
+
+# ---- in steps ----------------------------------------------------------------------------------------------
+def by_level(listed: list[dict[str, Any]]) -> dict[float, list[dict[str, Any]]]:
+    """Trials by the fidelity that they were trained up to."""
+    found: dict[float, list[dict[str, Any]]] = {}
+    for trial in listed:
+        found.setdefault(trial["fidelity"], []).append(trial)
+    return found
+
+
+@pytest.mark.need("torch", "sklearn")
+def test_a_network_that_was_trained_in_steps_is_to_the_last_bit_the_one_that_was_trained_at_once(clone):
+    study = "examples/asha_torch/study.yaml"
+    clone.limit(study, 3)
+    clone.edit(study, "batch:        [16, 32, 64, 128, 256]", "batch:        [64, 128]")
+    (command,) = block(ROOT / "examples/asha_torch/README.md", "asha_torch").commands
+    clone.run(command)
+    levels = by_level(trials(clone, study))
+    assert {level: len(found) for level, found in levels.items()} == {1: 3, 3: 1}
+    (promoted,) = levels[3]
+    parent = min(levels[1], key=lambda trial: trial["value"])
+    assert (promoted["parent"], promoted["config"], promoted["params"]) == (
+        parent["number"],
+        parent["config"],
+        parent["params"],
+    )
+    folder = clone.folder / "results/asha_torch/trials/000"
+    printed = logs(clone, "asha_torch")
+    assert re.findall(r"^epoch=(\d+) ", printed[parent["number"]], re.MULTILINE) == ["1"]
+    assert re.findall(r"^epoch=(\d+) ", printed[promoted["number"]], re.MULTILINE) == ["2", "3"]
+    assert f"goes on from {folder.resolve()}/{parent['number']}/checkpoint.pt" in printed[promoted["number"]]
+
+    # At once; and started a second time, where its own checkpoint leaves it nothing to do but to say what it got.
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in promoted["params"].items()]
+    call = ["train.py", *options, "--epochs=3", f"--dir={clone.folder}"]
+    script = clone.folder / "examples/asha_torch/train.py"
+    twice = (
+        f"import runpy, sys; sys.argv = {call}; [runpy.run_path({str(script)!r}, run_name='__main__') for _ in '12']"
+    )
+    done = python("-c", twice)
+    assert re.findall(r"epoch=(\d+)", done.stdout) == ["1", "2", "3", "3"], done.stderr
+    assert last_number("loss", done.stdout) == promoted["value"]
+    in_steps = folder / str(promoted["number"]) / "checkpoint.pt"
+    assert (clone.folder / "checkpoint.pt").read_bytes() == in_steps.read_bytes()
+
+
+@pytest.mark.need("lightgbm", "sklearn")
+def test_the_boosting_study_adds_rounds_to_the_models_of_the_step_before(clone):
+    study = "examples/boosting/study.yaml"
+    clone.limit(study, 3)
+    (command,) = block(ROOT / "examples/boosting/README.md", "boosting").commands
+    clone.run(command)
+    listed = {trial["number"]: trial for trial in trials(clone, study)}
+    assert {level: len(found) for level, found in by_level(list(listed.values())).items()} == {27: 3, 81: 1}
+    printed = logs(clone, "boosting")
+    for number, trial in listed.items():
+        rounds = [int(found) for found in re.findall(r"^round=(\d+) ", printed[number], re.MULTILINE)]
+        assert rounds == list(range(1, 28) if trial["parent"] is None else range(28, 82))
+        model = (clone.folder / f"results/boosting/trials/000/{number}/model.txt").read_text()
+        assert model.count("\nTree=") == trial["fidelity"]
+        if trial["parent"] is not None:
+            trees = (clone.folder / f"results/boosting/trials/000/{trial['parent']}/model.txt").read_text()
+            assert re.findall(r"^Tree=26\n(?:.+\n)+", trees, re.MULTILINE)[0] in model
+        lowest = min(map(float, re.findall(rf"logloss={NUMBER}", printed[number])))
+        assert trial["value"] == lowest
+
+
+@pytest.mark.need("sklearn")
+def test_a_program_that_cannot_go_on_is_run_anew_on_more_data(clone):
+    study = "examples/data_fraction/study.yaml"
+    clone.limit(study, 5)
+    clone.edit(study, "low: 0.12,", "low: 0.2,")
+    clone.edit(study, "high: 1.0, method", "high: 0.6, method")  # two levels: brackets of 3 and 2
+    (command,) = block(ROOT / "examples/data_fraction/README.md", "data_fraction").commands
+    clone.run(command)
+    levels = by_level(trials(clone, study))
+    assert {level: len(found) for level, found in levels.items()} == {0.2: 3, 0.6: 3}
+    printed = logs(clone, "data_fraction")
+    for level, found in levels.items():
+        for trial in found:
+            assert printed[trial["number"]].startswith(f"images={round(level * 898)} ")
+            assert trial["value"] == last_number("accuracy", printed[trial["number"]])
+    assert sorted(trial["parent"] is not None for trial in levels[0.6]) == [False, False, True]
+
+
+def test_no_study_file_of_the_examples_repeats_the_name_of_another():
+    names = [yaml.safe_load((ROOT / study).read_text())["study"] for study in STUDIES]
+    assert len(set(names)) == len(names)
