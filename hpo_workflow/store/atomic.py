@@ -56,13 +56,30 @@ def unseal(data: bytes) -> Any:
     return value
 
 
-def _write_beside(path: str, text: str) -> str:
-    """Write `text` to a new file in the folder of `path`, flushed to the disk; return its name."""
+def open_beside(path: str) -> tuple[int, str]:
+    """A new file in the folder of `path`, open for writing, and its name. Nobody else has it, and no link leads to it.
+
+    A name that exists already is left alone: it may be of a process that was killed, as in containers, where every
+    process of ours may have the same number on the same host.
+    """
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)
-    name = f".{os.path.basename(path)}.{os.uname().nodename}.{os.getpid()}.{next(_unique)}.tmp"
-    temporary = os.path.join(folder, name)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    tries = 1000
+    while True:
+        name = f".{os.path.basename(path)}.{os.uname().nodename}.{os.getpid()}.{next(_unique)}.tmp"
+        temporary = os.path.join(folder, name)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            return descriptor, temporary
+        except FileExistsError:
+            tries -= 1
+            if not tries:
+                raise
+
+
+def _write_beside(path: str, text: str) -> str:
+    """Write `text` to a new file in the folder of `path`, flushed to the disk; return its name."""
+    descriptor, temporary = open_beside(path)
     try:
         try:
             data = memoryview(text.encode())

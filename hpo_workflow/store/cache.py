@@ -16,7 +16,7 @@ import os
 import shutil
 import stat
 
-from hpo_workflow.store.atomic import publish, read_json, replace, to_json
+from hpo_workflow.store.atomic import open_beside, publish, read_json, replace, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,10 +228,10 @@ def _sum_of(record: Mapping[str, Any]) -> str:
 
 def _copy(source: str, target: str) -> list[Any]:
     """Copy a file in one step, readers see no half of it; its size and its sum."""
-    temporary = f"{target}.{os.uname().nodename}.{os.getpid()}.tmp"
     digest, size = hashlib.sha256(), 0
+    descriptor, temporary = open_beside(target)
     try:
-        with open(source, "rb") as read, open(temporary, "wb") as written:
+        with open(descriptor, "wb") as written, open(source, "rb") as read:
             while True:
                 data = read.read(PIECE)
                 if not data:
@@ -239,6 +239,8 @@ def _copy(source: str, target: str) -> list[Any]:
                 digest.update(data)
                 size += len(data)
                 written.write(data)
+            written.flush()
+            os.fsync(written.fileno())
         os.replace(temporary, target)
     except BaseException:
         if os.path.lexists(temporary):

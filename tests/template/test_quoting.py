@@ -11,75 +11,9 @@ import pytest
 
 from hpo_workflow.errors import ConfigError
 from hpo_workflow.template import render_trial, text_of_rendered
+from tests.hostile_texts import FOR_SHELLS, HOSTILE
+from tests.soak import IS_SOAK
 from tests.template.studies import faults, study
-
-HOSTILE = (
-    "; touch hit",
-    "$(touch hit)",
-    "`touch hit`",
-    "' ; touch hit ; '",
-    '" ; touch hit ; "',
-    "'\"; touch hit; \"'",
-    "\\'; touch hit; \\'",
-    "a\ntouch hit\n",
-    "&& touch hit",
-    "| touch hit",
-    "& touch hit",
-    "> hit",
-    "a > hit",
-    "$HOME",
-    "${HOME}",
-    "${hpo.other}",
-    "$${hpo.other}",
-    "{hpo.other}",
-    "{os.environ[HOME]}",
-    "$((a[$(touch hit)]))",
-    "a[$(touch hit)]",
-    "~root",
-    "~",
-    "*",
-    "?",
-    "[a-z]*",
-    "{a,b}",
-    "{1..9}",
-    "",
-    " ",
-    "  two  blanks  ",
-    "\t",
-    "tab\there",
-    "!!",
-    "#comment",
-    "a #comment",
-    "-rf",
-    "--help",
-    "\\",
-    "\\\\",
-    "a\\",
-    "\\n",
-    "%s%n",
-    "=",
-    "a=b",
-    "PATH=/nowhere",
-    "(touch hit)",
-    "<(touch hit)",
-    "<<EOF",
-    "EOF",
-    "\r\n",
-    "\x1b]0;title\x07",
-    "\x01",
-    "ünïcödé 你好 \U0001f600",
-    "\u202egnp",
-    "é",
-    "3",
-    "1e-05",
-    "a,b",
-    "esac",
-    "then",
-    "]]; touch hit; [[",
-    ")); touch hit; ((",
-    "x" * 5000,
-)
-"""Values that would run, expand, split or vanish where they are not quoted."""
 
 ACCEPTED = {
     "word": ("$SHOW ${hpo.v}", "{}"),
@@ -130,6 +64,9 @@ if [ "$1" = from_env ]; then printf '%s\0' "$X" > "$SEEN"; else printf '%s\0' "$
 """
 """Writes its arguments, or the variable X, into the file $SEEN; a shell script, because Python takes long to start."""
 
+FULLY_TRIED = ("word", "middle of a word", "in an assignment", "in a quoted substitution")
+"""Places that are tried with every text in the usual run too."""
+
 CASES = [(shell, name) for shell in ("bash", "sh") for name in ACCEPTED] + [("bash", name) for name in BASH_ONLY]
 FLAGS = {"bash": ["bash", "-euo", "pipefail"], "sh": ["sh", "-eu"]}
 
@@ -142,22 +79,24 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("shell", "name"), CASES, ids=lambda part: part.replace(" ", "-"))
 def test_a_hostile_value_arrives_as_it_is_and_is_not_executed(shell: str, name: str, tmp_path: Path, show: str) -> None:
     """All values of one case run in one shell, each in a subshell of its own; `show` is a function where it can be."""
     template, expected = {**ACCEPTED, **BASH_ONLY}[name]
-    spec = study(template, {"v": list(HOSTILE)}, shell=shell)
+    texts = HOSTILE if IS_SOAK or name in FULLY_TRIED else FOR_SHELLS
+    spec = study(template, {"v": list(texts)}, shell=shell)
     assert faults(spec) == []
     is_program = "env" in template or "sh -c" in template
     lines = ["show() {", *SHOW.splitlines()[1:], "}", f"export SHOW={show if is_program else 'show'}"]
-    for number, value in enumerate(HOSTILE):
+    for number, value in enumerate(texts):
         trial = render_trial(spec, {"v": value})
         variable = f"export SEEN={number} HPO_PARAM_V={shlex.quote(trial.hpo_env['HPO_PARAM_V'])}"
         lines += ["(", variable, text_of_rendered(trial.command), ")"]  # type: ignore[arg-type]
     (tmp_path / "script").write_text("\n".join(lines), newline="")
     subprocess.run([*FLAGS[shell], "script"], cwd=tmp_path, capture_output=True, timeout=60, check=True)
     assert not list(tmp_path.glob("hit*")), f"something was executed in {template}"
-    for number, value in enumerate(HOSTILE):
+    for number, value in enumerate(texts):
         assert (tmp_path / str(number)).read_bytes() == expected.replace("{}", value).encode() + b"\0", repr(value)
 
 
