@@ -218,6 +218,7 @@ class StudyState:
             warnings=tuple(metric.get("warnings", ())),
             cached=bool(metric.get("cached")),
             audited=metric.get("audited") or "",
+            host=metric.get("host") or "",
         )
         self.finished[number] = trial
         self._n_in[trial.state] += 1
@@ -362,6 +363,11 @@ class StudyState:
             if trial.state is TrialState.FAILED:
                 counts[trial.reason or "unknown"] = counts.get(trial.reason or "unknown", 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def lost_in_a_row(self) -> tuple[Loss, ...]:
+        """Attempts that were lost one after the other, without a result since."""
+        return tuple(self._losses)
 
     @property
     def warnings(self) -> dict[str, int]:

@@ -71,6 +71,7 @@ class Trial:
         cached: Its result was known already; it cost nothing.
         metrics: Last value of each metric that it printed.
         warnings: What is doubtful about how its output was read; sentences.
+        host: Where its last attempt ran; empty where that is not known.
         audited: Why the pruner would have ended it, where it ran on as an audit.
     """
 
@@ -86,6 +87,7 @@ class Trial:
     warnings: tuple[str, ...] = ()
     cached: bool = False
     audited: str = ""
+    host: str = ""
 
     @property
     def counts(self) -> bool:

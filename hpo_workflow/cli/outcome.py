@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hpo_workflow.analysis import pruning
@@ -135,15 +137,81 @@ def failure_lines(folder: StudyFolder, state: StudyState, ending: Ending | None,
     else:
         why = "no trial has run"
     lines = [f"study {state.spec.study} failed: {why}."]
+    if ending is not None and ending.reason == "lost":
+        return lines + _losses(folder, state)
     if failures:
-        lines.append("  failed by reason: " + ", ".join(f"{reason} {count}" for reason, count in failures.items()))
+        lines.append("  failed by reason: " + _listed(failures))
+        failed = [trial for trial in state.finished.values() if trial.state is TrialState.FAILED]
+        lines += _place(Counter(trial.host for trial in failed), _good_hosts(state))
+        lines += _cure_of_failures(state, next(iter(failures)))
         lines += _example(folder, state, next(iter(failures)))
         report = page or f"hpo report {shlex.quote(folder.root)}"
         lines.append(f"all failures, with the ends of their logs: {report}")
-    elif ending is not None and ending.reason == "lost":
+    return lines
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
+
+
+def _good_hosts(state: StudyState) -> set[str]:
+    return {trial.host for trial in state.finished.values() if trial.state is TrialState.COMPLETE}
+
+
+def _place(bad: Mapping[str, int], good: Collection[str]) -> list[str]:
+    """That all trouble is on one node, where it is, and how to keep away from it.
+
+    Args:
+        bad: Hosts of attempts that came to nothing, and how many each.
+        good: Hosts on which trials were complete.
+    """
+    (host, count), *others = bad.items()
+    if others or count < 2 or not host or host in good or host == os.uname().nodename:
+        return []  # on one's own machine it is no news
+    return [
+        f"  All of them were on {host}, where no trial was complete: that node may be at fault. Without it:"
+        f" `hpo run STUDY --profile slurm -- --slurm-exclude-failed-nodes {host}`."
+    ]
+
+
+def _cure_of_failures(state: StudyState, reason: str) -> list[str]:
+    """What to do where the reason says it."""
+    retry = state.spec.retry
+    if reason == "timeout":
+        more = "" if retry is not None and retry.timeouts else ", or let them go on: `retry: {timeout: {resume: true}}`"
+        return [f"  Give trials a longer `resources.runtime`{more}."]
+    if reason == "oom":
+        more = "" if retry is not None and retry.ooms else ", or more to those that need it: `retry: {oom: {times: 2}}`"
+        return [f"  Give trials more `resources.mem`{more}."]
+    if reason == "silence":
+        return ["  Give a longer `limits.silence`, or let the program print more often."]
+    return []
+
+
+def _losses(folder: StudyFolder, state: StudyState) -> list[str]:
+    """Why attempts were lost one after the other: by reason, where, what to do, and the end of the last one's log."""
+    losses = state.lost_in_a_row
+    reasons = dict(Counter(loss.reason for loss in losses).most_common())
+    lines = ["  lost by reason: " + _listed(reasons)]
+    lines += _place(Counter(loss.host for loss in losses), _good_hosts(state))
+    reason = next(iter(reasons))
+    if reason == "storage":
+        where = shlex.quote(folder.root)
+        lines.append(f"  Files could not be written or were not seen: look at `df -h {where}` and `df -i {where}`.")
+    elif reason == "preempted":
+        lines.append("  Others took the place of the jobs: choose a partition or QOS that gives way less often.")
+    else:
         lines.append(
-            "  Jobs were killed or their nodes failed. Look at Snakemake's log, and at what Slurm says (sacct)."
+            f"  Jobs were killed or their nodes failed: look at what Slurm says (`sacct -X -S now-1day"
+            f" -o jobid,state,exitcode,nodelist`) and at {folder.paths.snakemake_log}."
         )
+    path = log_path(folder, losses[-1].number)
+    tail = log_tail(path)
+    if tail:
+        lines.append(f"the end of the last one's log, {path}:")
+        lines += [f"  | {line}" for line in tail]
+    else:
+        lines.append(f"the last one, trial {losses[-1].number}, has printed nothing ({path})")
     return lines
 
 

@@ -692,8 +692,9 @@ class Run:
 
     def _cure(self) -> str:
         study = self._typed
+        ending = self.follower.state.ending()
         reason = next(iter(self.follower.state.failures), "")
-        if not reason:
+        if not reason or (ending is not None and ending.reason == "lost"):
             return f"When the cause is mended, `hpo run {study}` goes on."
         if reason in ("metric_missing", "nonfinite"):
             return (

@@ -43,7 +43,11 @@ def emit(study: str, n_batches: int = 1) -> tuple[StudyFolder, Plan]:
 
 
 def end(
-    folder: StudyFolder, plan: Plan, outcomes: Mapping[int, float | str], log: Sequence[str] = ("loss=0.5",)
+    folder: StudyFolder,
+    plan: Plan,
+    outcomes: Mapping[int, float | str],
+    log: Sequence[str] = ("loss=0.5",),
+    host: str = "",
 ) -> None:
     """Let trials end: a number is the value of a complete trial, a text the reason why it failed."""
     emitted = {t["number"]: (r["batch"], t) for r in folder.batches() for t in r["trials"]}
@@ -64,6 +68,7 @@ def end(
             "metrics": {} if failed else {"loss": came},
             "seconds": 90.0,
             "max_rss_mb": 10.0,
+            "host": host,
         }
         kind = {"kind": "failed", "reason": came} if failed else {"kind": "done", "reason": None}
         result = {"number": number, "end": kind, "seconds": 90.0, "log": f"trials/000/{number}/log"}

@@ -62,8 +62,8 @@ def test_it_says_how_far_trials_go_that_are_tried_again(hpo: Hpo) -> None:
     assert report["gpu_hours_at_most"] == 4 * 12 * 7
     assert report["retry"] == {"timeouts": 2, "ooms": 4, "mem": 1.5}
     assert (
-        "Retry: a trial whose time is over goes on up to 2 times, 1 d 12 h in all; one that is out of memory is started "
-        "again with 12, 18, 27 ... 40.5 GB.\n"
+        "Retry: a trial whose time is over goes on up to 2 times, 1 d 12 h in all; one that is out of memory is "
+        "started again with 12, 18, 27 ... 40.5 GB.\n"
     ) in hpo("check", "study.yaml").out
 
 

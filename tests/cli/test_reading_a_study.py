@@ -12,6 +12,7 @@ import pytest
 
 from hpo_workflow.cli.outcome import log_path
 from hpo_workflow.cli.trials import cell
+from hpo_workflow.store.atomic import replace, to_json
 from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
 
@@ -204,6 +205,45 @@ def test_collect_of_a_failed_study_shows_a_log_and_writes_no_result(hpo: Hpo) ->
         "  | \\x1b[31mboom\\x1b[0m",
         "all failures, with the ends of their logs: hpo report results/s",
     ]
+
+
+def test_failures_on_one_node_where_nothing_succeeds_name_it_and_how_to_do_without(hpo: Hpo) -> None:
+    folder, plan = emit(write_study(budget={"trials": 9, "parallel": 9}))
+    end(folder, plan, dict.fromkeys(range(5), "oom"), ["no CUDA device"], host="node3")
+    code, said = collected(hpo, "results/s")
+    assert code == 1
+    assert said.splitlines()[1:4] == [
+        "  failed by reason: oom 5",
+        "  All of them were on node3, where no trial was complete: that node may be at fault. Without it: "
+        "`hpo run STUDY --profile slurm -- --slurm-exclude-failed-nodes node3`.",
+        "  Give trials more `resources.mem`, or more to those that need it: `retry: {oom: {times: 2}}`.",
+    ]
+    end(folder, plan, {5: 0.5}, host="node3")
+    assert "that node" not in collected(hpo, "results/s")[1], "it is not the node"
+
+
+@pytest.mark.parametrize(
+    ("reason", "what"), [("node", "sacct -X"), ("storage", "df -i results/s"), ("preempted", "gives way less often")]
+)
+def test_attempts_lost_in_a_row_are_diagnosed_with_node_cure_and_log(hpo: Hpo, reason: str, what: str) -> None:
+    folder, plan = emit(write_study(budget={"trials": 9, "parallel": 2}))
+    attempts = [[number, "lost", reason, "node3"] for number in range(1, 21)]
+    lost = {"number": 0, "batch": 0, "state": "lost", "attempts": 20, "ends": attempts, "value": None, "reason": reason}
+    rest = {"config": 0, "detail": "", "metrics": {}, "seconds": None, "max_rss_mb": None}
+    replace(folder.paths.metric(plan.spec.metrics_digest, 0, 0), to_json({**lost, **rest}) + "\n")
+    log = Path(folder.paths.log(0, 1))
+    log.parent.mkdir(parents=True)
+    log.write_text("epoch 1\nBus error\n")
+    code, said = collected(hpo, "results/s")
+    assert code == 1
+    head, by_reason, place, cure, *tail = said.splitlines()
+    assert head == (
+        "study s failed: 20 attempts in a row were lost and nothing came of them; the commonest reason is "
+        f"{reason} (20)."
+    )
+    assert by_reason == f"  lost by reason: {reason} 20"
+    assert "All of them were on node3" in place and what in cure
+    assert tail == ["the end of the last one's log, results/s/trials/000/0/log:", "  | epoch 1", "  | Bus error"]
 
 
 def test_collect_with_nothing_complete_fails_although_the_budget_is_used(hpo: Hpo) -> None:
