@@ -18,8 +18,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+def printable(text: str) -> str:
+    """`text` with everything that could steer a terminal made visible; line ends stay.
+
+    Controls, escape sequences and marks that turn the direction of writing show as `\\x1b`, `\\u202e`, ...
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "    " if c == "\t" else _visible(c) for c in text)
+
+
+def _visible(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
 class HPOWorkflowError(Exception):
-    """The base of all errors that a user can cause."""
+    """The base of all errors that a user can cause. Its text is safe to print, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 @dataclass(frozen=True)
@@ -53,11 +70,12 @@ class ConfigError(HPOWorkflowError):
     def __str__(self) -> str:
         blocks = []
         for fault in self.faults:
-            place = f"{self.file}, {fault.key}" if fault.key else self.file
+            key = fault.key.replace("\n", "\\n")
+            place = f"{self.file}, {key}" if key else self.file
             lines = [f"{place}: {fault.problem}"]
             lines += [f"  {line}" if line else "" for line in fault.cure.splitlines()]
             blocks.append("\n".join(lines))
-        return "\n".join(blocks)
+        return printable("\n".join(blocks))
 
 
 class UsageError(HPOWorkflowError):

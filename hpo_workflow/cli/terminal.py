@@ -6,24 +6,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hpo_workflow.errors import printable
 
-def printable(text: str) -> str:
-    """`text` with everything that could steer a terminal made visible; line ends stay.
-
-    Controls, escape sequences and marks that turn the direction of writing show as `\\x1b`, `\\u202e`, ...
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else "    " if c == "\t" else _visible(c) for c in text)
+__all__ = ["duration", "number", "one_line", "params_text", "plural", "printable", "say", "show", "table", "value_text"]
 
 
 def one_line(text: str) -> str:
     """The same, with line ends made visible too."""
     return printable(text).replace("\n", "\\n")
-
-
-def _visible(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def say(*lines: str) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from hpo_workflow.cli import configurations
 from hpo_workflow.cli.study_argument import not_run_yet, open_study
-from hpo_workflow.cli.terminal import duration, number, say, show, table, value_text
+from hpo_workflow.cli.terminal import duration, number, printable, say, show, table, value_text
 from hpo_workflow.cli.unfinished import unfinished
 from hpo_workflow.objective import loss_of
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import StudyState
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """A text cell that starts with one of these is a formula to a spreadsheet. Source: OWASP, CSV injection."""
 
 EXAMPLES = """\b
@@ -151,13 +153,26 @@ def write_csv(rows: list[dict[str, Any]]) -> None:
     ]
     params = sorted({name for row in rows for name in row["params"]})
     metrics = sorted({name for row in rows for name in row["metrics"]})
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(cell(name) for name in [*plain, *(f"param.{n}" for n in params), *(f"metric.{n}" for n in metrics)])
+    lines = [line([*plain, *(f"param.{n}" for n in params), *(f"metric.{n}" for n in metrics)])]
     for row in rows:
         values = [row[name] for name in plain]
         values += [row["params"].get(name) for name in params]
         values += [row["metrics"].get(name) for name in metrics]
-        writer.writerow(cell(value) for value in values)
+        lines.append(line(values))
+    text = "".join(lines)
+    sys.stdout.write(printable(text) if is_terminal() else text)
+
+
+def line(values: Iterable[Any]) -> str:
+    """Values as a line of CSV. Told that lines end in `\\r\\n`, Python quotes a cell that holds one of the two."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="\r\n").writerow(cell(value) for value in values)
+    return row.getvalue()[:-2] + "\n"
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at what is printed; a file gets every byte of a value, a terminal what cannot steer it."""
+    return sys.stdout.isatty()
 
 
 def cell(value: Any) -> str:
