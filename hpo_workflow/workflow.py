@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpo_workflow.errors import HPOWorkflowError, UsageError
+from hpo_workflow.errors import HPOWorkflowError, UsageError, printable
 from hpo_workflow.graceful_stop import make_term_safe
 from hpo_workflow.orphans import find_orphans, write_adopted
 from hpo_workflow.spec import StudySpec, digest_of
@@ -565,7 +565,7 @@ def _load(workflow: Any, source: str | Mapping[str, Any]) -> Plan:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def open_study(workflow: Any, config: Mapping[str, Any]) -> SnakefileStudy:
