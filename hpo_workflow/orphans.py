@@ -20,6 +20,7 @@ import time
 from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.processes import is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +114,11 @@ def cancel(jobs: Iterable[str]) -> bool:
 
 
 def claimed_jobs(paths: StudyPaths, numbers: Iterable[int]) -> dict[int, str]:
-    """The Slurm jobs that hold trials, by number, as their claims tell it; those that have ended are left out."""
+    """The Slurm jobs that hold trials, by number, as their claims tell it.
+
+    Those that have ended are left out, and those whose runner was on this machine and is dead: the job may go on
+    without it, where it is an allocation in which a whole study ran.
+    """
     held: dict[int, str] = {}
     for number in numbers:
         attempt, last = 1, None
@@ -125,7 +130,9 @@ def claimed_jobs(paths: StudyPaths, numbers: Iterable[int]) -> dict[int, str]:
             if record is None:
                 break
             last, attempt = record, attempt + 1
-        if isinstance(last, dict) and last.get("slurm_job") and not last.get("ended"):
+        if not isinstance(last, dict) or last.get("ended") or not last.get("slurm_job"):
+            continue
+        if not isinstance(last.get("pid"), int) or is_alive(last) is not False:
             held[number] = str(last["slurm_job"])
     return held
 

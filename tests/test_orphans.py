@@ -24,6 +24,7 @@ from hpo_workflow.orphans import (
 )
 from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.processes import this_process
 
 OURS = "hpo-s-01234567"
 ANSWER = f"""\
@@ -79,7 +80,10 @@ def test_the_last_claim_of_a_trial_says_which_job_holds_it(tmp_path: Path) -> No
     for number, attempt, job, ended in [(0, 1, "5", lost), (0, 2, "6", None), (1, 1, "7", lost), (2, 1, None, None)]:
         publish(paths.claim(number, attempt), {"attempt": attempt, "pid": 1, "slurm_job": job, "ended": ended})
     Path(paths.claim(3, 1)).write_text("{torn")
-    assert claimed_jobs(paths, range(5)) == {0: "6"}
+    here = {"attempt": 1, "slurm_job": "8", "ended": None}
+    publish(paths.claim(5, 1), {**here, **this_process()})
+    publish(paths.claim(6, 1), {**here, **this_process(), "pid_start": "1"})  # dead; its job is an allocation
+    assert claimed_jobs(paths, range(7)) == {0: "6", 5: "8"}
 
 
 # ---- when it is settled ------------------------------------------------------------------------------------

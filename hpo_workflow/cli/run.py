@@ -652,7 +652,7 @@ class Run:
             return HANDED_OVER
         if self.asked:
             show(*result)
-            say(f"study {spec.study}: stopped; {self._done()}. `hpo run {self._typed}` goes on.")
+            say(f"study {spec.study}: stopped; {self._done()}{self._run_on()}. `hpo run {self._typed}` goes on.")
             return INTERRUPTED
         if (ending is not None and (not ending.success or best is None)) or code == 0:
             show(*result)
@@ -702,6 +702,14 @@ class Run:
                 f" twice; `hpo metrics LOG --study {study}` shows what is read."
             )
         return f"When the cause is mended, `hpo run {study} --retry-failed` runs the failed configurations anew."
+
+    def _run_on(self) -> str:
+        """What runs in Slurm still: trials of earlier runs, which Snakemake has not submitted and does not wait for."""
+        if not self.where.is_slurm:
+            return ""
+        live = [number for number in self.follower.state.live if not result_exists(self.folder.paths, number)]
+        jobs = find_orphans(self.folder.paths, self.plan.spec.study, live)
+        return f"; {plural(len(jobs), 'job')} of an earlier run still in Slurm, for the next run" if jobs else ""
 
     def _done(self) -> str:
         state = self.follower.state

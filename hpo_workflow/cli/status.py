@@ -13,7 +13,7 @@ import click
 
 from hpo_workflow.analysis import pruning
 from hpo_workflow.cli.follow import warning_text
-from hpo_workflow.cli.head import OVER, read_head
+from hpo_workflow.cli.head import read_head
 from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, pruning_lines, state_counts
 from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
 from hpo_workflow.cli.terminal import duration, number, plural, show
@@ -48,7 +48,7 @@ def command(study: str, as_json: bool) -> int:
                 json.dumps({"study": opened.spec.study, "root": opened.folder.root, "state": "not started"}, indent=2)
             )
         else:
-            show(not_run_yet(opened))
+            show(not_run_yet(opened), *head_lines(head_facts(read_head(opened.folder.paths)), None, False, ""))
         return 0
     state = opened.state()
     report = status(opened, state)
@@ -111,20 +111,32 @@ def head_facts(head: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if head is None else {key: head.get(key) for key in ("state", "job", "next", "why", "at")}
 
 
-def head_lines(report: Mapping[str, Any], root: str) -> list[str]:
-    """The same for people, and who has asked to stop."""
+def head_lines(head: Mapping[str, Any] | None, asked: Mapping[str, Any] | None, runs: bool, root: str) -> list[str]:
+    """The same for people, and who has asked to stop.
+
+    Args:
+        head: What `head_facts` gave.
+        asked: The request to stop, if there is one.
+        runs: Whether somebody runs the study.
+        root: Its folder.
+    """
     shown = []
-    head, asked = report["head"], report["stop_request"]
-    if asked is not None and report["state"] == "running":
+    if asked is not None and runs:
         what = "running trials finish" if asked["running"] == "finish" else "running trials are being ended"
         shown.append(f"being stopped ({asked['by']}, {asked['at']}): no new trials, {what}")
-    if head is not None and head["state"] == "submitted":
-        shown.append(f"its head waits in Slurm: job {head['job']}")
-    elif head is not None and head["state"] not in OVER:
-        shown.append(f"its head is Slurm job {head['job']}, then {head['next']}")
-    elif head is not None and head["state"] in ("refused", "gave up"):
+    if head is None:
+        return shown
+    if head["state"] == "submitted":
+        shown.append(f"its head is submitted, Slurm job {head['job']}; squeue shows when it starts")
+    elif head["state"] == "handed over":
+        shown.append(f"its next head is submitted, Slurm job {head['next']}; squeue shows when it starts")
+    elif head["state"] == "running" and runs:
+        shown.append(f"its head is Slurm job {head['job']}; job {head['next']} goes on after that")
+    elif head["state"] == "running":
+        shown.append(f"its head, Slurm job {head['job']}, has ended; job {head['next']} goes on if it is in the queue")
+    elif head["state"] in ("refused", "gave up"):
         why = f": {head['why']}" if head["why"] else ""
-        shown.append(f"its head ended ({head['state']}{why}); see {root}/state/head.log")
+        shown.append(f"its head has ended ({head['state']}{why}); see {root}/state/head.log")
     return shown
 
 
@@ -138,7 +150,10 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
         who = f"stopped; `hpo run {shlex.quote(opened.argument)}` goes on" if not _is_folder(opened) else "stopped"
     else:
         who = f"{report['state']}: {report['ending']['sentence']}"
-    shown = [f"study {spec.study}: {who}", *head_lines(report, folder.root)]
+    shown = [
+        f"study {spec.study}: {who}",
+        *head_lines(report["head"], report["stop_request"], report["state"] == "running", folder.root),
+    ]
     counts = dict(report["n_trials"])
     failed = counts.pop("failed", 0)
     words = [state.done_text] + [f"{count} {name}" for name, count in counts.items()]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hpo_workflow.cli import run as run_module
 from hpo_workflow.cli.head import read_head, write_head
+from hpo_workflow.cli.status import head_lines
 from hpo_workflow.orphans import jobname_prefix
 from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.paths import StudyPaths
@@ -99,6 +101,40 @@ def test_a_run_of_this_machine_ends_and_the_next_one_goes_on(snakemake: Path, hp
     answer = hpo("run", "study.yaml")
     assert "the study was stopped (hpo stop); going on from there" in answer.err
     assert len(calls(snakemake)) == 2 and not os.path.exists(folder.paths.stop_request)
+
+
+def test_trials_that_do_not_end_in_time_are_cancelled(
+    snakemake: Path, hpo: Hpo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit(write_study(limits={"grace": "1s"}))
+    monkeypatch.setattr(run_module, "CANCEL_MARGIN_S", -0.9)
+    request = "from hpo_workflow.store.stop_request import request_stop\n"
+    request += (
+        "from hpo_workflow.store.paths import StudyPaths\nrequest_stop(StudyPaths('results/s'), 'cancel', 'me')\n"
+    )
+    (snakemake / "play.py").write_text(f"{request}time.sleep(60)\n")
+    assert hpo("run", "study.yaml").code == 130
+    assert (snakemake / "signals").read_text() == "SIGTERM\nSIGINT\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "runs", "said"),
+    [
+        ({"state": "running", "job": "4", "next": "5"}, True, "its head is Slurm job 4; job 5 goes on after that"),
+        ({"state": "running", "job": "4", "next": "5"}, False, "its head, Slurm job 4, has ended; job 5 goes on if"),
+        ({"state": "handed over", "job": "4", "next": "5"}, False, "its next head is submitted, Slurm job 5;"),
+        (
+            {"state": "refused", "job": "4", "next": None, "why": "no"},
+            False,
+            "its head has ended (refused: no); see r/",
+        ),
+        ({"state": "gave up", "job": "4", "next": None, "why": None}, False, "its head has ended (gave up); see r/"),
+    ],
+)
+def test_status_tells_of_the_head(head: dict[str, object], runs: bool, said: str) -> None:
+    (line,) = head_lines(head, None, runs, "r")
+    assert line.startswith(said)
+    assert head_lines({"state": "ended"}, None, runs, "r") == head_lines(None, None, runs, "r") == []
 
 
 def test_status_shows_that_a_run_elsewhere_is_being_stopped(slurm: Path, hpo: Hpo) -> None:

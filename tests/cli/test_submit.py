@@ -66,7 +66,8 @@ def test_the_batch_script_holds_all_that_was_asked_for(slurm: Path, hpo: Hpo, he
     head = read_head(PATHS)
     assert head is not None and (head["state"], head["job"]) == ("submitted", "1")
     assert head["settings"]["margin_s"] == submit.MARGIN_S
-    assert "its head waits in Slurm: job 1" not in hpo("status", study).out  # it has not run yet, and status says so
+    said = hpo("status", study).out
+    assert "has not run yet" in said and "its head is submitted, Slurm job 1" in said
 
 
 def test_a_folder_with_a_space_or_worse_is_quoted() -> None:

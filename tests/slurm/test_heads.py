@@ -37,7 +37,8 @@ STUDY: dict[str, Any] = {
     "objective": {"metric": "loss", "direction": "minimize"},
     "sampler": "random",
     "budget": {"trials": 60, "parallel": 3},
-    "resources": {"threads": 1, "mem": "800MB", "runtime": "2m"},
+    # A node for each trial, and the head's is not whole: of three trials one always waits in the queue.
+    "resources": {"threads": 8, "mem": "800MB", "runtime": "2m"},
 }
 
 
@@ -99,18 +100,20 @@ def test_heads_follow_each_other_and_no_trial_is_lost_or_run_twice(tmp_path: Pat
     assert wait_until(lambda: not cluster.squeue(("JobID",)), 60), cluster.squeue(("JobID", "Name", "State"))
 
     starts = Counter(int(number) for word, number, _, _ in notes() if word == "start")
-    assert set(starts.values()) == {1} and len(starts) >= 4, log()
+    assert set(starts.values()) == {1} and len(starts) >= 3, log()
     assert {attempt for _, _, attempt, _ in notes()} == {"1"}
     results = {number: folder.result(number) for number in starts}
     assert all(record is not None and record["end"]["kind"] == "done" for record in results.values()), log()
-    for over in crossed:  # no trial that ran across a change of heads had a second job
-        for number in over:
-            submitted = cluster.squeue(("JobID", "Comment", "State"), ended=True)
-            own = [row for row in submitted if row["Comment"].split("_wildcards_")[-1].split("_")[1:2] == [number]]
-            assert [row["State"] for row in own] == ["COMPLETED"], (number, own, log())
+    assert all(crossed)  # trials ran while the head changed, and one waited; none of them had a second job
+    submitted = [row["Comment"] for row in cluster.squeue(("JobID", "Comment"), ended=True)]
+    n_jobs = Counter(comment for comment in submitted if "_wildcards_" in comment)
+    assert set(n_jobs.values()) == {1} and len(n_jobs) > len(starts), (n_jobs, log())
     rows = {row["JobID"]: row["State"] for row in cluster.squeue(("JobID", "State"), ended=True)}
     assert [rows[job] for job in heads[:2]] == ["COMPLETED", "FAILED"]
     text = log()
-    assert text.count("taken over") == 2 and text.count("handed over") == text.count("was cut off") == 1, text
+    assert (
+        text.count("taken over and not started again") == 2
+        and text.count("handed over") == text.count("was cut off") == 1
+    ), text
     assert "Traceback" not in text
     assert "stopped" in hpo("status", "study.yaml")
