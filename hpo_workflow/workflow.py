@@ -397,7 +397,9 @@ class SnakefileStudy:
         if dryrun:
             _say(dry_run_sentence(rolling))
         else:
-            for said in self.folder.mend([emission.batch for emission in rolling.state.live.values()]):
+            best = rolling.state.incumbent
+            known = None if best is None or best.value is None else (best.value, best.number)
+            for said in self.folder.mend([emission.batch for emission in rolling.state.live.values()], known):
                 _say(f"warning: {said}")
             self._withdraw_stop(rolling.ending())
             self._adopt(rolling)

@@ -46,6 +46,18 @@ def index_lines(path: str) -> Iterator[Any]:
         return
 
 
+def _append(path: str, text: str) -> None:
+    """Lines more in an index, in one step; what is torn at its end stays a line of its own."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (("\n" if torn else "") + text).encode())
+    finally:
+        os.close(descriptor)
+
+
 def _whole_batches(path: str, known: int) -> int:
     """How many batches an index holds if its end is as it should be, else 0: then it is written anew."""
     try:
@@ -81,6 +93,7 @@ class StudyFolder:
         self.damaged: dict[str, str] = {}
         self._batch_of: dict[str, int] = {}
         self._unread: set[str] = set()
+        self._unindexed: dict[str, list[Mapping[str, Any]]] = {}  # by index: what was read from metric files instead
         self.paths = StudyPaths(root)
 
     # ---- batches ------------------------------------------------------------------------------------------
@@ -120,12 +133,16 @@ class StudyFolder:
             with open(self.paths.batch_index, "a", encoding="utf-8") as file:
                 file.write(text)
 
-    def mend(self, batches: Collection[int] = ()) -> list[str]:
-        """Put in order what was found to be damaged, before a run that would read it; what was done, for people.
+    def mend(self, batches: Collection[int] = (), best: tuple[float, int] | None = None) -> list[str]:
+        """Put in order what is damaged or lost, before a run that would read it; what was done, for people.
 
         Args:
             batches: Those whose copies the jobs of the run will read.
+            best: The best value so far and its trial, for the index of metrics, whose lines say it.
         """
+        for path, metrics in self._unindexed.items():
+            _append(path, "".join(seal({**metric, "best": best}) for metric in metrics))
+        self._unindexed.clear()
         for batch in sorted(set(batches)):
             copy = self.paths.batch(batch)
             try:
@@ -227,7 +244,9 @@ class StudyFolder:
         decisions = self.decisions()
         metrics_digest = plan["metrics_digest"]
         indexed: dict[tuple[int, int], dict[str, Any]] = {}
-        for metric in index_lines(self.paths.metric_index(metrics_digest)):
+        index = self.paths.metric_index(metrics_digest)
+        self._unindexed.pop(index, None)
+        for metric in index_lines(index):
             if isinstance(metric, dict) and "number" in metric and "batch" in metric:
                 indexed[metric["number"], metric["batch"]] = metric
 
@@ -236,7 +255,10 @@ class StudyFolder:
             if known is not None:
                 return known
             try:
-                return self.outcome(metrics_digest, number, batch)
+                found = self.outcome(metrics_digest, number, batch)
+                if found is not None:
+                    self._unindexed.setdefault(index, []).append(found)
+                return found
             except StudyFolderError as error:
                 self.damaged[error.path] = "damaged; the trial's result is read again"
                 self._unread.add(error.path)

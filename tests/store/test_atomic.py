@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpo_workflow.store import atomic
+from tests.soak import IS_SOAK, size
 
 
 def test_the_first_publisher_wins_and_the_record_stays(tmp_path: Path) -> None:
@@ -23,15 +24,28 @@ def test_the_first_publisher_wins_and_the_record_stays(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["1.json"]
 
 
-def _publish_many(folder: str, who: int) -> int:
-    return sum(atomic.publish(f"{folder}/{n}.json", {"who": who, "n": n}) for n in range(50))
+WRITERS, RECORDS = size(8, 64), size(40, 1000)
 
 
+def _publish_many(folder: str, who: int) -> tuple[int, int]:
+    """Records of one's own, and those that every other writer publishes too: how many of each this one won."""
+    own = sum(atomic.publish(f"{folder}/own/{who}/{n}.json", {"who": who, "n": n}) for n in range(RECORDS))
+    shared = sum(atomic.publish(f"{folder}/shared/{n}.json", {"who": who, "n": n}) for n in range(RECORDS))
+    return own, shared
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_every_record_has_one_publisher_among_many_processes(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        wins = pool.starmap(_publish_many, [(str(tmp_path), who) for who in range(8)])
-    assert sum(wins) == 50
-    assert sorted(os.listdir(tmp_path)) == sorted(f"{n}.json" for n in range(50))
+    with multiprocessing.get_context("spawn").Pool(min(WRITERS, 4) if not IS_SOAK else WRITERS) as pool:
+        wins = pool.starmap(_publish_many, [(str(tmp_path), who) for who in range(WRITERS)], chunksize=1)
+    assert sum(own for own, _ in wins) == WRITERS * RECORDS
+    assert sum(shared for _, shared in wins) == RECORDS
+    assert len(list(tmp_path.glob("own/*/*.json"))) == WRITERS * RECORDS
+    assert sorted(os.listdir(tmp_path / "shared")) == sorted(f"{n}.json" for n in range(RECORDS))
+    print(
+        f"{WRITERS} writers, {RECORDS} records each: {WRITERS * RECORDS} published, {RECORDS} shared ones once"
+    )
 
 
 def test_a_publisher_killed_at_any_moment_leaves_a_whole_record_or_none(tmp_path: Path) -> None:

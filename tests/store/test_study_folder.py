@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.spec import Budget
-from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.atomic import publish, replace, seal, to_json, unseal
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.study_folder import StudyFolder, equal_identities
 from tests.records import IDENTITY, batch, outcome, spec
+from tests.soak import size
 
 STUDY = spec(budget=Budget(20, 4))
 PLAN = Plan(STUDY, IDENTITY, {"command": "echo"}, "study.yaml", "study: s\n")
@@ -111,3 +115,68 @@ def test_a_plan_is_stored_once_and_found_again(tmp_path: Path) -> None:
     changed.store(folder)
     assert folder.current_plan() == changed.to_json()
     assert Path(folder.paths.study_file).read_text() == "study: s # more\n"
+
+
+def test_a_lost_index_of_metrics_is_made_again_before_a_run(tmp_path: Path) -> None:
+    folder = filled(tmp_path)
+    assert len(values(folder)) == 6
+    assert folder.mend(best=(0.0, 0)) == []
+    index = Path(folder.paths.metric_index(STUDY.metrics_digest))
+    lines = [unseal(line.encode()) for line in index.read_text().splitlines()]
+    assert [(line["number"], line["best"]) for line in lines] == [(number, [0.0, 0]) for number in range(6)]
+    index.write_bytes(index.read_bytes()[:-20])
+    again = StudyFolder(str(tmp_path))
+    assert len(values(again)) == 6
+    again.mend()
+    assert [unseal(line)["number"] for line in index.read_bytes().splitlines() if line.endswith(b"}")] == list(range(6))
+    before = index.read_bytes()
+    last = StudyFolder(str(tmp_path))
+    assert len(values(last)) == 6
+    last.mend()
+    assert index.read_bytes() == before, "nothing was missing"
+
+
+@pytest.mark.soak
+def test_without_its_indexes_a_large_study_is_read_in_seconds_and_with_them_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, new = size(300, 10_000), 20
+    folder = StudyFolder(str(tmp_path))
+    for number in range(n):
+        record = batch(number, {number: {"x": number / n}}, STUDY)
+        record["trials"][0]["rendered"] = {"command": "x" * 100}
+        metric = seal(outcome(number, number, number / 10))
+        for path, text in (
+            (folder.paths.batch_record(number), seal(record)),
+            (folder.paths.metric(STUDY.metrics_digest, number, number), metric),
+        ):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            Path(path).write_text(text)
+    begun = time.process_time()
+    rebuilt = values(folder)
+    folder.index_batches(folder.batches())
+    folder.mend()
+    spent = time.process_time() - begun
+    assert rebuilt == {number: number / 10 for number in range(n)}
+    assert spent < 10
+    for name in ("batch_index", "metric_index"):
+        path = Path(
+            folder.paths.batch_index if name == "batch_index" else folder.paths.metric_index(STUDY.metrics_digest)
+        )
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[:-new]))
+    opened = []
+    true_open = open
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        opened.append(arguments[0])
+        return true_open(*arguments, **options)
+
+    monkeypatch.setattr("builtins.open", counting)
+    begun = time.process_time()
+    assert values(StudyFolder(str(tmp_path))) == rebuilt
+    print(
+        f"{n} trials without indexes: {spent:.2f} CPU s; {new} of them not in the indexes: {len(opened)} files opened, "
+        f"{time.process_time() - begun:.2f} CPU s"
+    )
+    assert len(opened) <= 3 * new + 100
