@@ -56,6 +56,7 @@ class LineScanner:
         self.with_own_lines = {name for name, _, _, lines in self._define if lines is not None}
         self.watched = self._filter is not None or any(regex or lines for _, _, regex, lines in self._define)
         self.watchdog = Watchdog()
+        self._labels = self.watched or self.format == "json"
 
     def scan(self, line: bytes) -> tuple[bool, list[Found], str, list[Found]]:
         """What stands on one line.
@@ -66,7 +67,7 @@ class LineScanner:
         read, found, broken = True, [], ""
         given_up: list[Found] = []
         text: str | None = None
-        label = _RANK_LABEL.match(line)
+        label = _RANK_LABEL.match(line) if self._labels else None
         if self.watched:
             text = line[:CAP_PATTERN].decode("utf-8", "replace")
             labelled = len(label.group()) if label else 0
@@ -96,7 +97,16 @@ class LineScanner:
         return read, found, broken, given_up
 
     def _passes(self, pattern: UserPattern | None, text: str, label: int, given_up: list[Found]) -> bool:
-        return pattern is None or bool(self._search(self._objective, pattern, text, label, given_up))
+        if pattern is None:
+            return True
+        if pattern.given_up:
+            return False
+        try:
+            found = self.watchdog.finds(pattern, text)
+            return found or (label > 0 and self.watchdog.finds(pattern, text[label:]))
+        except TooSlow:
+            self._give_up(self._objective, pattern, text, given_up)
+            return False
 
     def _search(
         self, name: str, pattern: UserPattern, text: str, label: int, given_up: list[Found]
@@ -110,7 +120,11 @@ class LineScanner:
                 matches = self.watchdog.search(pattern, text[label:])
             return matches
         except TooSlow:
-            pattern.given_up = True
-            reason = f"{pattern.key} takes too long on lines like this one ({len(text)} characters) and was given up"
-            given_up.append(Found(name, None, printable(text, 80), "slow", reason))
+            self._give_up(name, pattern, text, given_up)
             return []
+
+    @staticmethod
+    def _give_up(name: str, pattern: UserPattern, text: str, given_up: list[Found]) -> None:
+        pattern.given_up = True
+        reason = f"{pattern.key} takes too long on lines like this one ({len(text)} characters) and was given up"
+        given_up.append(Found(name, None, printable(text, 80), "slow", reason))

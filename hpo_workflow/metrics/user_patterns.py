@@ -91,6 +91,16 @@ class Watchdog:
         finally:
             self.pattern = None
 
+    def finds(self, pattern: UserPattern, text: str) -> bool:
+        """Whether there is a match; raises TooSlow."""
+        self.serial += 1
+        pattern.read += len(text)
+        self.pattern = pattern
+        try:
+            return pattern.compiled.search(text) is not None
+        finally:
+            self.pattern = None
+
 
 def after_pattern(text: str) -> re.Pattern[bytes]:
     """Matches `text` where it is not the end of a longer name; then the number may stand behind `:` or `=`."""
