@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 # Only the tests of examples/torch_cnn want it; without a network or a build for this Python they are left out.
 TORCH ?= torch==2.13.0
+SHARE ?= 1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check format lint types rules docs benchmarks clean
+.PHONY: help demo setup test soak check format lint types rules docs benchmarks clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -22,6 +23,9 @@ setup: $(VENV)/.development ## install what tests and checks need
 
 test: $(VENV)/.development ## run all tests that this machine allows, and list what was left out
 	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(TESTS)
+
+soak: $(VENV)/.development ## the long versions of tests, hours; SHARE=0.1 for a tenth, TESTS="tests/store" for some
+	HPO_SOAK=$(SHARE) nice -n 19 $(BIN)/python -m pytest -m soak --capture=no --verbose $(TESTS)
 
 check: format lint types rules ## formatting, lint and types
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from hpo_workflow.report.content import Best, Content
+from hpo_workflow.report.content import Best, Content, Example, Failures
 from hpo_workflow.report.page import render
 from tests.browser import Seen, dump, look
+from tests.hostile_texts import HOSTILE
 from tests.report.pages import content, hostile, parameters, row
 from tests.report.test_page import study_of
 
@@ -204,6 +205,46 @@ def test_hostile_names_do_nothing(tmp_path: Path) -> None:
         tmp_path,
     )
     assert found.value == [True, 1, False]  # the title is the text and was not replaced
+    assert found.console == []
+
+
+def test_no_hostile_text_does_anything_wherever_it_stands(tmp_path: Path) -> None:
+    """All of them as choices, names of metrics, reasons, last words, warnings and facts of one page."""
+    rows = [
+        row(n, n / 10 if n % 4 else None, params={"c": text}, metrics={text: 1.0}, reason=None if n % 4 else text)
+        for n, text in enumerate(HOSTILE)
+    ]
+    study = content(
+        rows=rows,
+        parameters=parameters({"c": list(HOSTILE)}),
+        best=Best(1, 0.1, {text: text for text in HOSTILE}, " ".join(HOSTILE)),
+        curves={text: {1: [(1.0, 2.0), (2.0, 3.0)]} for text in HOSTILE[::20]},
+        failures=[Failures(text, [0], [Example(0, text, text, [text])]) for text in HOSTILE],
+        warnings=list(HOSTILE),
+        facts=[(text, [text]) for text in HOSTILE],
+        inputs={text: text for text in HOSTILE},
+        study_file="\n".join(HOSTILE),
+    )
+    found = seen(
+        study,
+        """
+        const title = document.title;
+        for (const button of document.querySelectorAll("button")) button.click();
+        for (const each of document.querySelectorAll("details")) each.open = true;
+        for (const path of document.querySelectorAll("path[data-n]")) {
+          const box = path.getBoundingClientRect();
+          path.dispatchEvent(new window.PointerEvent("pointermove", {bubbles: true, clientX: box.x, clientY: box.y}));
+        }
+        await new Promise((done) => setTimeout(done, 200));
+        const kinds = ["img", "iframe", "base", "form", "input", "object", "embed", "link", "video"];
+        const attributes = [...document.querySelectorAll("*")].flatMap((each) => each.getAttributeNames());
+        return [document.title === title, document.scripts.length, kinds.filter((kind) => document.querySelector(kind)),
+          attributes.filter((name) => name.startsWith("on")), window.performance.getEntriesByType("resource").length,
+          [...document.querySelectorAll("a")].filter((each) => !each.getAttribute("href").startsWith("#")).length];
+        """,
+        tmp_path,
+    )
+    assert found.value == [True, 1, [], [], 0, 0]
     assert found.console == []
 
 
