@@ -125,7 +125,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "gpus": n_gpus,
         "hours_at_most": hours,
         "gpu_hours": spec.budget.gpu_hours,
-        "gpu_hours_at_most": None if hours is None or not n_gpus else hours * n_gpus,
+        "gpu_hours_at_most": gpu_hours_at_most(spec, hours, n_gpus),
         "cluster": cluster_cost(plan, folder, n_trials),
         "retry": None if spec.retry is None else dataclasses.asdict(spec.retry),
         "keep": spec.keep,
@@ -256,6 +256,19 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
     else:
         shown += ["", f"next: hpo run {shlex.quote(study)}"]
     return shown
+
+
+def gpu_hours_at_most(spec: StudySpec, hours: float | None, n_gpus: int) -> float | None:
+    """What the trials may cost: all of them, or those that are under way when `budget.gpu_hours` has been used.
+
+    Args:
+        hours: Of all trials together, None where it is not known.
+    """
+    bounds = [] if hours is None else [hours * n_gpus]
+    if spec.budget.gpu_hours is not None and spec.runtime_s is not None:
+        under_way = (spec.budget.parallel + spec.budget.ahead) * spec.runtime_s / 3600 * n_gpus
+        bounds.append(spec.budget.gpu_hours + under_way)
+    return min(bounds) if n_gpus and bounds else None
 
 
 def _size(plan: Plan, report: dict[str, Any]) -> str:

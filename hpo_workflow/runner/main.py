@@ -146,6 +146,9 @@ class Runner:
         result = self._result()
         if result is not None:
             return self._finish(result, "had its result already")
+        order = self._check_stop()
+        if order is not None and order.kind == "lost":  # Snakemake's next try in the same job; no attempt is begun
+            return self._lost({"end": "lost", "reason": order.reason, "detail": order.detail, "seconds": 0.0})
         owned = self._claim()
         if not isinstance(owned, claims.Claim):
             return owned
@@ -580,8 +583,8 @@ class Runner:
     def _lost(self, attempt: Mapping[str, Any]) -> int:
         """This attempt came to nothing that counts."""
         self.say(f"attempt lost ({attempt['reason'] or attempt['end']}): {attempt['detail']}")
-        if self._options.attempt < self._options.attempts:
-            return LOST_EXIT
+        if self._options.attempt < self._options.attempts or attempt["reason"] == "stopped":
+            return LOST_EXIT  # of a study that was stopped, nothing is made of it: the next run goes on
         attempts = [*self._lost_before, dict(attempt)]
         done = {"number": self._number, "batch": self._batch["batch"], "lost": True, "attempts": attempts}
         try:

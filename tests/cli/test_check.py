@@ -73,6 +73,13 @@ def test_a_bound_of_gpu_hours_is_shown(hpo: Hpo) -> None:
     assert "4 trials, 2 at a time, no new ones after 2.5 GPU-hours; each with 2 GPUs" in hpo("check", "study.yaml").out
 
 
+def test_what_is_under_way_when_the_gpu_hours_are_used_is_part_of_the_cost(hpo: Hpo) -> None:
+    resources = {"gpu": 2, "runtime": "90m"}
+    budget = {"trials": 100, "parallel": 4, "gpu_hours": 50}
+    assert checked(hpo, resources=resources, budget=budget)["gpu_hours_at_most"] == 50 + 4 * 1.5 * 2
+    assert checked(hpo, resources=resources, budget={**budget, "trials": 10})["gpu_hours_at_most"] == 30
+
+
 def test_a_finite_space_bounds_the_trials(hpo: Hpo) -> None:
     space = {"x": [1, 2, 3], "y": [True, False], "k": 3}
     command = "echo loss=${hpo.x}${hpo.y?5}"

@@ -400,6 +400,9 @@ def test_hpo_stop_ends_a_running_trial_as_a_lost_attempt_that_can_go_on(study: S
     assert (Path(study.paths.trial_dir(study.number)) / "saved").exists()
     claim = study.claim()
     assert claim is not None and (claim["ended"]["end"], claim["ended"]["reason"]) == ("lost", "stopped")
+    code, said = study.run(attempt=2)  # Snakemake tries again in the same job, for the last time
+    assert code == 75 and "attempt lost (stopped)" in said
+    assert study.claim(2) is None and not study.out.exists()
 
 
 def test_the_stop_file_keeps_a_trial_from_starting(study: Study) -> None:
