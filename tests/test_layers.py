@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hpo_workflow"
 
 LEVELS = (
-    {"call_options", "errors", "shipped", "graceful_stop", "quantities", "versions"},
+    {"call_options", "errors", "shipped", "graceful_stop", "preempted_jobs", "quantities", "versions"},
     {"trial", "objective"},
     {"space", "metrics"},
     {"surrogates", "acquisition"},
     {"samplers", "multifidelity"},
     {"spec", "optimizer", "integrations", "earlier_results", "pruners"},
     {"template", "study_state"},
-    {"propose", "analysis", "retention"},
+    {"propose", "analysis", "retention", "diagnosis"},
     {"report"},
     {"store"},
     {"orphans", "parse", "runner", "study_file"},
@@ -50,7 +50,7 @@ CORE = (
     "spec",
     "template",
 )
-CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results", "pruners", "retention")
+CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results", "pruners", "retention", "diagnosis")
 CORE_KNOWS = {"numpy", "scipy", "optuna", "cmaes"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}
 WORLD |= {"pathlib", "platform", "random", "secrets", "select", "shutil", "socket", "subprocess", "sys", "tempfile"}

@@ -23,11 +23,31 @@ def clear_stale_locks(root: str, needs: Collection[str], folder: str = LOCKS) ->
         needs: Other inputs of its trials; an input lock may name them too.
         folder: Where the locks are.
     """
+    removed = []
+    for path in find_locks(root, needs, folder)[0]:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+        removed.append(path)
+    return removed
+
+
+def find_locks(root: str, needs: Collection[str], folder: str = LOCKS, base: str = "") -> tuple[list[str], list[str]]:
+    """Locks that name only files of the study in `root`, and those that name files of it and others.
+
+    Args:
+        root: The study's folder.
+        needs: Other inputs of its trials; an input lock may name them too.
+        folder: Where the locks are.
+        base: The folder in which Snakemake ran; the working directory by default.
+    """
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
-        return []
-    removed = []
+        return [], []
+    ours: list[str] = []
+    mixed: list[str] = []
     for name in names:
         kind = _NAME.fullmatch(name)
         if kind is None:
@@ -39,14 +59,11 @@ def clear_stale_locks(root: str, needs: Collection[str], folder: str = LOCKS) ->
         except OSError:
             continue
         allowed = needs if kind[1] == "input" else ()
-        inside = [_is_below(file, root) for file in locked]
-        if any(inside) and all(ours or file in allowed for ours, file in zip(inside, locked, strict=True)):
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                continue
-            removed.append(path)
-    return removed
+        inside = [_is_below(os.path.join(base, file), root) for file in locked]
+        if any(inside):
+            alone = all(is_in or file in allowed for is_in, file in zip(inside, locked, strict=True))
+            (ours if alone else mixed).append(path)
+    return ours, mixed
 
 
 def _is_below(path: str, root: str) -> bool:

@@ -180,6 +180,8 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
         shown += [f"  trial {number}: {log_path(folder, number)}" for number in report["running"][:10]]
         if len(report["running"]) > 10:
             shown.append(f"  and {len(report['running']) - 10} more")
+    if report["state"] == "stopped" and (report["running"] or read_session(folder.paths) is not None):
+        shown.append(f"whoever ran it was cut off: `hpo doctor {shlex.quote(opened.argument)}` tells what it has left")
     if report["best"] is not None:
         shown += best_lines(spec.objective.metric, report["best"])
     if report["state"] == "failed":

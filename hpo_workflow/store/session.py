@@ -92,7 +92,7 @@ def _refusal(paths: StudyPaths, other: dict[str, Any], *, visible: bool) -> str:
         return f"{message}\n  Wait for it, watch it with `hpo status`, or end that process first."
     return (
         f"{message}\n  It is on another host and cannot be checked from here. If it is dead, use `hpo run --force`"
-        f"\n  (or remove {paths.session})."
+        f"\n  (or remove {paths.session}). `hpo doctor` tells when it last gave a sign of life."
     )
 
 

@@ -27,10 +27,12 @@ def read_record(path: str) -> Any:
     try:
         return read_json(path)
     except ValueError as error:
-        cure = "Move it away (records are written whole, so something else has damaged it) and run the study again."
+        cure = "Records are written whole, so something else has damaged it. `hpo doctor STUDY` says what mends it."
         raise StudyFolderError(path, f"this is not the JSON that was written here ({error}).\n  {cure}") from None
     except IsADirectoryError:
-        raise StudyFolderError(path, "a folder is where a record should be.\n  Move it away.") from None
+        raise StudyFolderError(
+            path, "a folder is where a record should be.\n  Move it away; `hpo doctor STUDY` tells more."
+        ) from None
 
 
 def index_lines(path: str) -> Iterator[Any]:
