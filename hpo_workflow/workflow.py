@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from hpo_workflow.errors import HPOWorkflowError, UsageError, printable
 from hpo_workflow.graceful_stop import make_term_safe
 from hpo_workflow.orphans import find_orphans, write_adopted
+from hpo_workflow.preempted_jobs import make_preemption_an_end
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths, shard
@@ -573,6 +574,7 @@ def _say(*lines: str) -> None:
 def open_study(workflow: Any, config: Mapping[str, Any]) -> SnakefileStudy:
     """The study of this Snakefile; a fault of the user's ends Snakemake, exit code 2, before anything is submitted."""
     make_term_safe()
+    make_preemption_an_end(workflow)
     try:
         return SnakefileStudy(workflow, config)
     except HPOWorkflowError as error:
