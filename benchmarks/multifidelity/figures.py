@@ -18,6 +18,8 @@ BEST = "freeze-thaw"
 """Ours, which was chosen before the tables that nobody tunes on were played."""
 AIM = 2 / 3
 """Of the epochs of the best peer."""
+LEAST_RUNS = 5
+"""Of a peer on a table, to be compared with: the median of fewer says nothing."""
 SLOTS = (1, 8)
 ASYNCHRONOUS, SYNCHRONOUS = "asha", "sha"
 
@@ -59,11 +61,12 @@ def table_of(training: Training, runs: Runs) -> list[str]:
 
 
 def best_peer(runs: Runs, name: str, share: int) -> tuple[str, float] | None:
-    """The peer with the fewest epochs, and these."""
+    """The peer with the fewest epochs, and these, of those with LEAST_RUNS or more."""
     found = [
         (value, method)
         for method, entry in METHODS.items()
         if not entry.is_ours
+        if sum(run.table == name for run in runs.get(method, ())) >= LEAST_RUNS
         if math.isfinite(value := epochs(runs, method, name, share))
     ]
     return (min(found)[1], min(found)[0]) if found else None

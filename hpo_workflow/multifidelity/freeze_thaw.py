@@ -117,7 +117,7 @@ class FreezeThaw:
         return n_new > 0 or bool(self._paused(steps, n_new))
 
     def sizes(self, n: int) -> list[int]:
-        """The most there may be."""
+        """The most that there may be."""
         found = [n]
         for _ in range(self.ladder.top):
             found.append(self._may_leave(found[-1], wide=True))
