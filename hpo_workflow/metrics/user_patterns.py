@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import warnings
 
 from hpo_workflow.metrics.numbers import CAP_REJECTED, Found, number_of, refused, value_at
 
@@ -22,6 +23,17 @@ class TooSlow(Exception):
     """A user's regular expression does not come to an end."""
 
 
+def compiled(text: str) -> re.Pattern[str]:
+    """A user's regular expression. What Python warns of (`[[`, which may mean a set of sets one day) is no fault of it.
+
+    Raises:
+        re.error, RecursionError, OverflowError: It is none.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(text)
+
+
 class UserPattern:
     """A user's regular expression and what it has cost so far."""
 
@@ -32,7 +44,7 @@ class UserPattern:
         self.ticks = 0
         self.read = 0
         try:
-            self.compiled = re.compile(text)
+            self.compiled = compiled(text)
         except (re.error, RecursionError, OverflowError) as error:
             from hpo_workflow.errors import MetricError
 

@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 
 from hpo_workflow.errors import ConfigError, Fault
+from hpo_workflow.metrics.user_patterns import compiled
 from hpo_workflow.multifidelity import METHODS, methods
 from hpo_workflow.pruners import registry as pruners
 from hpo_workflow.quantities import bytes_of, seconds_of
@@ -406,7 +407,7 @@ class _Loader:
                 what = "both after: and regex:" if "after" in rule else "neither after: nor regex:"
                 self.fault(path, f"has {what}.", 'Give one of them, for example `after: "auc:"`.')
             elif "regex" in rule:
-                groups = re.compile(rule["regex"])
+                groups = compiled(rule["regex"])
                 if "value" not in groups.groupindex and groups.groups != 1:
                     problem = f"{shown(rule['regex'])} has {groups.groups} groups and none is called value."
                     cure = r"Put the number into the group value, for example 'accuracy is (?P<value>\S+)%'."
@@ -924,7 +925,7 @@ def _is_regex(value: object) -> bool:
     if isinstance(value, str):
         if len(value) > LONGEST_REGEX:
             raise ValueError(f"it is longer than {LONGEST_REGEX} characters")
-        re.compile(value)
+        compiled(value)
     return True
 
 

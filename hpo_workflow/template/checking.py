@@ -258,8 +258,8 @@ class _Checker:
         is_listed = isinstance(parameter, Categorical) or (self.space is not None and item.name in self.space.constants)
         texts = [text for _, text in self._possible(item.name)]
         is_safe = all(_PROGRAM_NAME.fullmatch(text) and text not in _NOT_PROGRAMS for text in texts)
-        if self.space is None or (is_listed and is_safe):
-            return
+        if self.space is None or not texts or (is_listed and is_safe):
+            return  # without a text there is no such parameter, which is a fault of its own
         bad = next((text for text in texts if not _PROGRAM_NAME.fullmatch(text) or text in _NOT_PROGRAMS), texts[0])
         problem = f"`{item.source}` stands where a program is named, and {bad[:40]!r} is not the plain name of one."
         self.faults.append(Fault(key, problem, "Name programs by letters, digits and any of _ . / + - there."))

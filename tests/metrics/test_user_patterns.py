@@ -89,3 +89,7 @@ def test_the_watchdog_leaves_no_timer_behind() -> None:
     read("x 0.5", define={"loss": {"regex": r"x (\S+)"}})
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
     assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+
+
+def test_what_python_only_warns_of_is_a_regular_expression() -> None:
+    assert values(read("x [0.5]", define={"loss": {"regex": r"[[](?P<value>[^]]+)"}})) == [0.5]

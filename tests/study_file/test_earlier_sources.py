@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from hpo_workflow.earlier_results import Row, Source
 from hpo_workflow.errors import ConfigError, StudyFolderError
 from hpo_workflow.spec import Objective
-from hpo_workflow.store.atomic import replace, to_json
+from hpo_workflow.store.atomic import replace, to_json, unseal
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_file import earlier_sources
 from hpo_workflow.study_file.earlier_sources import read_sources
@@ -175,7 +176,7 @@ def _break_plan(folder: StudyFolder) -> None:
 def _change_plan(**changes: Any) -> Callable[[StudyFolder], None]:
     def change(folder: StudyFolder) -> None:
         path = Path(folder.paths.plan(read(folder.paths.current_plan)["plan"]))
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+        path.write_text(json.dumps({**unseal(path.read_bytes()), **changes}))
 
     return change
 
@@ -300,7 +301,11 @@ def test_results_that_were_edited_or_lost_are_noticed() -> None:
     folder, plan = emit(write_study(history=[{"csv": "old.csv"}]))
     assert plan.spec.history_digest is not None
     path = Path(folder.paths.history(plan.spec.history_digest))
-    path.write_text(path.read_text().replace('"0.5"', '"0.7"'))
+    edited = path.read_bytes().replace(b'"0.5"', b'"0.7"')
+    path.write_bytes(edited)
+    (batch,) = Replay(folder)
+    assert "its check sum is of another content" in batch.cause
+    path.write_bytes(re.sub(rb',"crc32":"\w+"', b"", edited))  # by somebody who knows of it
     (batch,) = Replay(folder)
     assert "a record was edited" in batch.cause
     path.unlink()

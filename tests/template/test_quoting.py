@@ -228,6 +228,11 @@ def test_an_unsafe_place_is_refused_with_a_cure(template: str) -> None:
     assert all(fault.cure for fault in found)
 
 
+def test_an_unknown_name_as_the_program_is_one_fault() -> None:
+    found = faults(study("${hpo.other} ${hpo.v}", {"v": [1, 2]}))
+    assert len(found) == 1 and "other" in found[0].problem
+
+
 def test_a_list_of_arguments_reaches_the_program_without_a_shell(tmp_path: Path, show: str) -> None:
     spec = study([show, "--v=${hpo.v}", "$HOME"], {"v": list(HOSTILE)})
     assert faults(spec) == []

@@ -217,3 +217,21 @@ def test_damaged_records_cost_a_warning_and_at_most_their_own_trial(tmp_path: Pa
 
 def _batch_of(place: Place, number: int) -> int:
     return next(r["batch"] for r in place.store.batches() for trial in r["trials"] if trial["number"] == number)
+
+
+def test_no_rerun_and_no_edit_deletes_a_result(tmp_path: Path) -> None:
+    """Snakemake deletes the outputs of what it runs again, and it is told here to run everything."""
+    place = Place(tmp_path, budget={"trials": 4, "parallel": 2})
+    place.snakemake()
+    kept = {path: path.read_bytes() for path in (place.root / "ledger").rglob("*.json")}
+    kept |= {path: path.read_bytes() for path in (place.root / "trials").rglob("log")}
+    assert len(kept) >= 4 + 4 + 2 + 2
+    place.snakemake("--forceall", "-n")
+    place.snakemake("--forceall")
+    place.snakemake("--forcerun", "parse")
+    place.snakemake("--delete-all-output")
+    place.write(space={"x": {"type": "float", "low": 0.5, "high": 2.0}}, budget={"trials": 1, "parallel": 2})
+    place.snakemake("--rerun-triggers", "mtime", "params", "code", "input", code=None)
+    for path, data in kept.items():
+        assert path.read_bytes() == data, path
+    assert sorted(place.starts)[:4] == [0, 1, 2, 3] and len(set(place.starts)) == len(place.starts)
