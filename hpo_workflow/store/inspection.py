@@ -48,8 +48,8 @@ _FOLDERS = re.compile(
 _ASIDE = re.compile(r"\.damaged(?:\.\d+)?$")
 _TEMPORARY = re.compile(r"\..+\.([^/]+?)\.(\d{1,9})\.\d+\.tmp")
 
-FIRST = ("pointer", "session", "head", "note", "plan", "identity", "history", "decision", "claim", "copy", "batch")
-"""What is read first; results and metrics follow, the newest first."""
+FIRST = ("pointer", "session", "head", "note", "plan", "identity", "history", "decision", "claim")
+"""What is read whatever it takes; the others follow, the newest first, until the time is over."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Inspection:
         broken: Files that are not what belongs there.
         aside: Records that were found to be damaged earlier and set aside.
         records: What the single files hold (`session`, `head`, `pointer`, ...), by path below the study's folder.
-        results: When the result of each trial was written.
+        results: When the result of each trial was written; 0 where it was not read.
         batches: Numbers of batch records; `copies` those of their copies.
         metrics: Outcomes as (metrics digest, trial, batch).
         index_keys: The same, of the indexes; `index_bad` counts their lines that are garbled.
@@ -134,35 +134,30 @@ def inspect(paths: StudyPaths, seconds: float = 20.0, clock: Callable[[], float]
     """
     found = Inspection()
     deadline = clock() + seconds
-    files: dict[str, list[tuple[str, re.Match[str], os.stat_result]]] = {}
-    for path, relative, status in _files(paths.root, found):
+    files: dict[str, list[tuple[str, re.Match[str]]]] = {}
+    for path, relative in _files(paths.root, found):
         for kind, pattern in _KINDS:
             match = pattern.fullmatch(relative)
             if match is not None:
-                files.setdefault(kind, []).append((path, match, status))
-                found.newest = max(found.newest, status.st_mtime)
+                files.setdefault(kind, []).append((path, match))
                 break
-    for path, match, status in files.get("index", ()):
-        _read_index(found, path, match[0], status)
-    for _, match, status in files.get("result", ()):
-        found.results[int(match[1])] = status.st_mtime
-    found.batches = {int(match[1]) for _, match, _ in files.get("batch", ())}
-    found.copies = {int(match[1]) for _, match, _ in files.get("copy", ())}
-    for _, match, _ in files.get("metric", ()):
-        found.metrics.add((match[1], int(match[2]), int(match[3])))
+    found.batches = {int(match[1]) for _, match in files.get("batch", ())}
+    found.copies = {int(match[1]) for _, match in files.get("copy", ())}
+    found.results = {int(match[1]): 0.0 for _, match in files.get("result", ())}
+    found.metrics = {_metric_key(match) for _, match in files.get("metric", ())}
+    for path, match in files.get("index", ()):
+        _read_index(found, path, match[0])
     for kind in FIRST:
         for each in files.get(kind, ()):
-            if kind in ("copy", "batch") and clock() > deadline:
-                found.n_unread += 1
-            else:
-                _read(found, kind, *each)
-    newest_first = sorted(files.get("result", ()), key=lambda each: -int(each[1][1]))
-    newest_first += [each for each in files.get("metric", ()) if _metric_key(each[1]) not in found.index_keys]
-    for each in newest_first:
+            _read(found, kind, *each)
+    later = [("metric", *each) for each in files.get("metric", ()) if _metric_key(each[1]) not in found.index_keys]
+    for kind in ("result", "batch", "copy"):
+        later += [(kind, *each) for each in sorted(files.get(kind, ()), key=lambda each: -int(each[1][1]))]
+    for n_read, (kind, path, match) in enumerate(later):
         if clock() > deadline:
-            found.n_unread += 1
-        else:
-            _read(found, "result" if each[1].re.groups == 1 else "metric", *each)
+            found.n_unread = len(later) - n_read
+            break
+        _read(found, kind, path, match)
     return found
 
 
@@ -171,8 +166,11 @@ def _metric_key(match: re.Match[str]) -> tuple[str, int, int]:
 
 
 # ---- listing -----------------------------------------------------------------------------------------------
-def _files(root: str, found: Inspection) -> Iterator[tuple[str, str, os.stat_result]]:
-    """All files of the ledger and the state, as (path, path below the study's folder, what stat says)."""
+def _files(root: str, found: Inspection) -> Iterator[tuple[str, str]]:
+    """All files of the ledger and the state, as (path, path below the study's folder).
+
+    Only folders are read: on a network file system it is asking for each of ten thousand files that takes long.
+    """
     todo = [(os.path.join(root, name), name, 1) for name in ("ledger", "state")]
     trials = os.path.join(root, "trials")
     if os.path.lexists(trials) and not os.path.isdir(trials):
@@ -190,27 +188,28 @@ def _files(root: str, found: Inspection) -> Iterator[tuple[str, str, os.stat_res
             relative = f"{name}/{entry.name}"
             temporary = _TEMPORARY.fullmatch(entry.name)
             try:
-                status = entry.stat()
+                is_folder = entry.is_dir()
+                changed = entry.stat().st_mtime if temporary is not None else 0.0
+            except FileNotFoundError:  # gone meanwhile
+                continue
             except OSError as error:
-                if error.errno != errno.ENOENT or entry.is_symlink():  # else it has gone meanwhile
-                    found.broken.append(_unreadable(entry.path, relative, error))
+                found.broken.append(_unreadable(entry.path, relative, error))
                 continue
             if temporary is not None:
-                found.temporaries.append(Temporary(entry.path, temporary[1], int(temporary[2]), status.st_mtime))
+                found.temporaries.append(Temporary(entry.path, temporary[1], int(temporary[2]), changed))
             elif _ASIDE.search(entry.name):
                 found.aside.append(entry.path)
-            elif stat.S_ISDIR(status.st_mode):
+            elif is_folder:
                 kind, number = kind_of(relative)
                 if kind:
-                    found.broken.append(
-                        Broken(entry.path, kind, "a folder", "a folder is where a file should be", number)
-                    )
+                    why = "a folder is where a file should be"
+                    found.broken.append(Broken(entry.path, kind, "a folder", why, number))
                 elif depth < DEEPEST:
                     todo.append((entry.path, relative, depth + 1))
             elif _FOLDERS.fullmatch(relative):
                 found.broken.append(Broken(entry.path, "folder", "a file", "a file is where a folder should be"))
             else:
-                yield entry.path, relative, status
+                yield entry.path, relative
 
 
 def kind_of(relative: str) -> tuple[str, int | None]:
@@ -240,41 +239,70 @@ def _unreadable(path: str, relative: str, error: OSError) -> Broken:
 
 
 # ---- reading -----------------------------------------------------------------------------------------------
+class NotAFile(OSError):
+    """What is there is a pipe, a socket or a device: reading it may never end."""
+
+
 def content(path: str) -> bytes:
-    """What a file holds; one that is no regular file (a pipe would be waited for without end) is an OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    """What a file holds.
+
+    Raises:
+        NotAFile: It is no regular file.
+    """
+    return _content(path)[0]
+
+
+def _content(path: str) -> tuple[bytes, float]:
+    """The same, and when it was changed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise NotAFile(error.errno, "it is no regular file", path) from None
+        raise
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", path)
-        return file.read()
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotAFile(errno.EINVAL, "it is no regular file", path)
+        return file.read(), status.st_mtime
 
 
-def _read(found: Inspection, kind: str, path: str, match: re.Match[str], status: os.stat_result) -> None:
+def _broken(path: str, kind: str, error: OSError, number: int | None = None) -> Broken:
+    how = "special" if isinstance(error, NotAFile) else "not readable"
+    return Broken(path, kind, how, error.strerror or str(error), number)
+
+
+def _read(found: Inspection, kind: str, path: str, match: re.Match[str]) -> None:
     """Read one record, note what is wrong with it, and keep what is asked of it."""
     number = _number(kind, match)
     record: Any = None
-    if not stat.S_ISREG(status.st_mode):
-        found.broken.append(Broken(path, kind, "special", "it is no regular file", number))
-    else:
-        try:
-            record = unseal(content(path))
-        except FileNotFoundError:  # removed meanwhile, as claims are
+    changed = 0.0
+    data = b""
+    try:
+        data, changed = _content(path)
+        record = unseal(data)
+    except FileNotFoundError as error:
+        if not os.path.islink(path):  # removed meanwhile, as claims are
             return
-        except OSError as error:
-            found.broken.append(Broken(path, kind, "not readable", error.strerror or str(error), number))
-        except (ValueError, RecursionError, MemoryError) as error:
-            why = "it is empty" if status.st_size == 0 else f"it is not what was written ({_short(str(error))})"
+        found.broken.append(_broken(path, kind, error, number))
+    except OSError as error:
+        found.broken.append(_broken(path, kind, error, number))
+    except (ValueError, RecursionError, MemoryError) as error:
+        why = f"it is not what was written ({_short(str(error))})" if data else "it is empty"
+        found.broken.append(Broken(path, kind, "damaged", why, number))
+    else:
+        if not _fits(kind, record, match):
+            why = f"it is JSON, but not that of a {NAMES.get(kind, kind)}"
             found.broken.append(Broken(path, kind, "damaged", why, number))
-        else:
-            if not _fits(kind, record, match):
-                why = f"it is JSON, but not that of a {NAMES.get(kind, kind)}"
-                found.broken.append(Broken(path, kind, "damaged", why, number))
-                record = None
+            record = None
+    found.newest = max(found.newest, changed)
+    if kind == "result":
+        found.results[int(match[1])] = changed
     known: Mapping[str, Any] = record if isinstance(record, dict) else {}
     if kind == "claim":
-        found.claims.append(ClaimFile(path, int(match[1]), int(match[2]), status.st_mtime, known))
+        found.claims.append(ClaimFile(path, int(match[1]), int(match[2]), changed, known))
     elif kind == "result" and known:
-        behind = _behind(known, status.st_mtime)
+        behind = _behind(known, changed)
         if behind is not None:
             found.clocks.append(behind)
     elif known and kind in ("session", "head", "pointer", "note"):
@@ -345,17 +373,14 @@ def seconds_of_time(text: str) -> float | None:
         return None
 
 
-def _read_index(found: Inspection, path: str, relative: str, status: os.stat_result) -> None:
+def _read_index(found: Inspection, path: str, relative: str) -> None:
     """The lines of an index: what they are of, and how many are garbled."""
     name = os.path.basename(relative)
     digest = name.removesuffix(".jsonl")
-    if not stat.S_ISREG(status.st_mode):
-        found.broken.append(Broken(path, "index", "special", "it is no regular file"))
-        return
     try:
         lines = content(path).splitlines()
     except OSError as error:
-        found.broken.append(Broken(path, "index", "not readable", error.strerror or str(error)))
+        found.broken.append(_broken(path, "index", error))
         return
     bad = 0
     for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -21,6 +22,7 @@ import hpo_workflow
 from hpo_workflow.orphans import jobname_prefix
 from hpo_workflow.runner.claim import processes_of
 from hpo_workflow.store.atomic import publish, replace, seal, to_json
+from hpo_workflow.store.inspection import inspect
 from hpo_workflow.store.processes import this_process
 from hpo_workflow.store.study_folder import StudyFolder
 from tests.cli.conftest import Answer, Hpo
@@ -405,6 +407,16 @@ def test_a_file_in_place_of_a_folder_is_named(hpo: Hpo, where: str) -> None:
     Path(folder.root, where).write_text("x")
     found = findings(hpo("doctor", "results/s", "--json"))["misplaced"]
     assert found["paths"] == [f"{folder.root}/{where}"] and found["command"].startswith("mv -- ")
+
+
+def test_reading_ends_at_its_deadline_and_what_was_left_out_is_counted(hpo: Hpo) -> None:
+    _, folder, _ = finished_study()
+    damage(folder.paths.result_record(0))
+    ticks = itertools.count()
+    found = inspect(folder.paths, seconds=2.5, clock=lambda: float(next(ticks)))
+    assert found.n_unread == 4 + 2 + 4 - 2  # results, batches and metrics without an index; two ticks
+    assert set(found.results) == {0, 1, 2, 3} and not found.broken
+    assert [each.path for each in inspect(folder.paths).broken] == [folder.paths.result_record(0)]
 
 
 # ---- the machine and the plan --------------------------------------------------------------------------------
