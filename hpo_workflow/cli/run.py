@@ -570,6 +570,8 @@ class Run:
             why = failure.message
             if why == "None" or self.quiet:  # a job of this machine; its runner has said it
                 continue
+            if self._request is not None:  # jobs end because they were told to
+                continue
             words = job_words(failure.log)
             text = f"Slurm does not take the jobs: {why}" if failure.refused else f"trial {failure.trial}: {why}{words}"
             if text not in self._told_failures and len(self._told_failures) < TOLD_FAILURES:

@@ -18,6 +18,7 @@ from hpo_workflow.cli import study_report
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.run import place
 from hpo_workflow.cli.snakemake_process import (
+    busy_children,
     excerpt,
     failed_rules,
     job_failures,
@@ -66,6 +67,27 @@ def test_options_are_found_in_all_their_spellings() -> None:
     assert option_in(["-j4"], "--jobs", "-j") == "4"
     assert option_in(["-j", "--foo"], "--jobs", "-j") == ""
     assert option_in(["--jobs-x", "4"], "--jobs", "-j") is None
+
+
+def test_programs_that_only_wait_do_not_keep_a_snakemake_from_being_left() -> None:
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', 'input()', *sys.argv[1:]])"
+    for words, busy in ((["x", "adopt", "--root"], 0), (["x", "propose", "--root"], 1)):
+        parent = subprocess.Popen([sys.executable, "-S", "-c", code, *words], stdin=subprocess.PIPE)
+        try:
+            until = time.monotonic() + 10
+            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+            while time.monotonic() < until and not (children.exists() and _has_begun(children.read_text())):
+                time.sleep(0.02)
+            if children.exists():  # not every kernel tells
+                assert busy_children(parent.pid) == busy
+        finally:
+            parent.communicate(b"\n", timeout=10)
+    assert busy_children(parent.pid) == 1  # gone: nothing is known of it
+
+
+def _has_begun(pids: str) -> bool:
+    """Whether a child is the program that it was started for, and no copy of its parent any more."""
+    return any(b"input()" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in pids.split())
 
 
 # ---- profiles ----------------------------------------------------------------------------------------------
