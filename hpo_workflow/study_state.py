@@ -119,7 +119,7 @@ class StudyState:
         self._n_in: Counter[TrialState] = Counter()
         self._losses: list[Loss] = []  # one after the other, without a result in between
         self._known_attempts: Counter[int] = Counter()  # the last attempt of each trial without an outcome
-        self._failed_attempts: dict[int, dict[str, int]] = {}  # of these trials, those that are tried again, by reason
+        self._failed_attempts: dict[int, dict[str, int]] = {}  # of trials that are tried again, by reason
         self.replaced: dict[str, dict[str, Any]] = {}  # proposals that could not be used: by reason, count and example
         self._session = ""  # of the last batch
         self._n_roots = 0  # finished trials that count in the budget
@@ -363,6 +363,19 @@ class StudyState:
             if trial.state is TrialState.FAILED:
                 counts[trial.reason or "unknown"] = counts.get(trial.reason or "unknown", 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def failed_attempts(self) -> Mapping[int, Mapping[str, int]]:
+        """Trials that `retry:` has started again: how often for each reason, also of those that have ended since."""
+        return self._failed_attempts
+
+    @property
+    def tried_again(self) -> dict[str, int]:
+        """How often trials were started again by `retry:`, by reason."""
+        counts: Counter[str] = Counter()
+        for failed in self._failed_attempts.values():
+            counts.update(failed)
+        return {reason: counts[reason] for reason in RETRIED if counts[reason]}
 
     @property
     def lost_in_a_row(self) -> tuple[Loss, ...]:

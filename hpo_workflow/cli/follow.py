@@ -15,6 +15,9 @@ from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.store.study_folder import StudyFolder, without_rendering
 from hpo_workflow.trial import Trial
 
+AGAIN = {"timeout": "its time was over, and it goes on", "oom": "it ran out of memory, and is started with more"}
+"""What `retry:` does with a trial, by the reason why it failed."""
+
 LOOKS = 64
 """Live trials that are looked at in one tick; where more are live, they take turns."""
 
@@ -41,6 +44,7 @@ class Follower:
         self.peak = 1
         self.n_before = len(self.state.finished)
         self._warned = set(self.state.warnings)
+        self._retried = {number: dict(failed) for number, failed in self.state.failed_attempts.items()}
         self._clock = clock
         self.begun = clock()
         self._next = 0
@@ -86,6 +90,17 @@ class Follower:
                 if warning not in self._warned:
                     self._warned.add(warning)
                     texts.append(warning_text(trial.number, warning))
+        return texts
+
+    def new_retries(self) -> list[str]:
+        """Trials that were started again by `retry:` since this was last asked, as lines."""
+        texts = []
+        for number, failed in self.state.failed_attempts.items():
+            before = self._retried.get(number, {})
+            for reason, count in failed.items():
+                if count > before.get(reason, 0):
+                    texts.append(f"trial {number}: {AGAIN[reason]} (retry.{reason}, {count})")
+            self._retried[number] = dict(failed)
         return texts
 
     @property

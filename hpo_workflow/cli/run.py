@@ -484,6 +484,8 @@ class Run:
                     self._end_endless_waiting(process, queue)
                 n_running = len(self.follower.running)
                 finished = self.follower.tick()
+                for text in self.follower.new_retries():
+                    self.progress.note(text)
                 self._tell_failures(process.new_failures())
                 if self.asked and self._told < self.asked and self._told < 2:
                     self._told = self.asked

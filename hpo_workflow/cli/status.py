@@ -88,6 +88,7 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
         "gpu_hours": round(state.gpu_hours(held_gpu_s(folder.paths, state)), 4),
         "n_trials": {**state_counts(state), **dict(sorted(counts.items()))},
         "failures": state.failures,
+        "tried_again": state.tried_again,
         "running": [number for number, kind in open_trials.items() if kind is TrialState.RUNNING],
         "best": best_record(folder, state),
         "warnings": [{"trial": number, "warning": warning} for warning, number in state.warnings.items()],
@@ -162,6 +163,8 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     if failed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in state.failures.items())
         words.append(f"{failed} failed ({reasons})")
+    if state.tried_again:
+        words.append("tried again: " + ", ".join(f"{reason} {count}" for reason, count in state.tried_again.items()))
     words.append(f"{duration(report['trial_seconds'])} of trials in all")
     if spec.budget.gpu_hours is not None:
         words.append(f"{number(report['gpu_hours'])} of {number(spec.budget.gpu_hours)} GPU-hours")

@@ -261,6 +261,9 @@ def try_claim(
             ended = {"end": "lost", "reason": "node" if node else "killed", "detail": "its runner died"}
             ended["seconds"] = round(claimed_s(path, found), 3)  # before the claim is written anew
             atomic.replace(path, atomic.seal({**found, "ended": ended}))
+        elif ended.get("seconds") is None:  # its runner was killed before the program had ended
+            ended = {**ended, "seconds": round(claimed_s(path, found), 3)}
+            atomic.replace(path, atomic.seal({**found, "ended": ended}))
         lost.append(summary(found, ended))
         attempt += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
 from pathlib import Path
@@ -16,8 +17,10 @@ from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.unfinished import is_running
 from hpo_workflow.store.atomic import publish, replace, to_json
+from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.processes import this_process
 from hpo_workflow.store.study_folder import StudyFolder
+from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
 
 
@@ -44,6 +47,32 @@ def test_outcomes_and_batches_are_seen_once() -> None:
     end(folder, plan, {3: 0.25})
     assert [trial.number for trial in follower.tick()] == [3]
     assert follower.state.incumbent is not None and follower.state.incumbent.number == 3
+
+
+def tried_again(folder: StudyFolder, plan: Plan, number: int, *reasons: str, batch: int = 0) -> None:
+    """The attempts of a trial so far have failed, and `retry:` starts it again."""
+    ends = [[attempt, "failed", reason, "node1"] for attempt, reason in enumerate(reasons, 1)]
+    metric = {"number": number, "batch": batch, "state": "lost", "attempts": len(ends), "ends": ends}
+    rest = {"config": number, "reason": reasons[-1], "detail": "", "value": None, "seconds": 1.0, "metrics": {}}
+    replace(folder.paths.metric(plan.spec.metrics_digest, number, batch), to_json({**metric, **rest}) + "\n")
+
+
+def test_a_trial_that_is_tried_again_is_told_once_each_time(hpo: Hpo) -> None:
+    retry = {"timeout": {"resume": True, "times": 3}, "oom": {"times": 2}}
+    study = write_study(resources={"runtime": "12h", "mem": "8GB"}, retry=retry)
+    folder, plan = emit(study)
+    follower = Follower(folder, plan.to_json())
+    tried_again(folder, plan, 0, "timeout")
+    assert follower.tick() == []
+    assert follower.new_retries() == ["trial 0: its time was over, and it goes on (retry.timeout, 1)"]
+    assert follower.new_retries() == []
+    tried_again(folder, plan, 1, "oom")
+    emit(study)  # the outcome and the batch that follows from it come into sight together
+    follower.tick()
+    assert follower.new_retries() == ["trial 1: it ran out of memory, and is started with more (retry.oom, 1)"]
+    assert Follower(folder, plan.to_json()).new_retries() == [], "what was there before is not news"
+    assert "; tried again: timeout 1, oom 1; " in hpo("status", study).out
+    assert json.loads(hpo("status", study, "--json").out)["tried_again"] == {"timeout": 1, "oom": 1}
 
 
 def test_what_was_there_before_is_not_news() -> None:

@@ -582,6 +582,7 @@ def test_a_runner_that_is_killed_while_its_program_saves_has_recorded_the_timeou
     study.run("--runtime-s", "1")
     assert [each["reason"] for each in study.result["attempts"]] == ["timeout", "timeout"]
     assert study.result["end"]["reason"] == "timeout", "it had one attempt more, and no other one"
+    assert study.result["attempts"][0]["seconds"] is not None, "its time counts"
 
 
 def test_out_of_memory_the_next_attempt_waits_for_a_job_with_more(study: Study) -> None:
