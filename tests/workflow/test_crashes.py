@@ -153,7 +153,7 @@ def expected(root: Path, spec: StudySpec, trials: int) -> list[dict[str, Any]]:
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_a_study_that_is_killed_again_and_again_ends_with_the_same_set(tmp_path: Path) -> None:
-    n_kills = size(6, 1000)
+    n_kills = size(4, 1000)
     budget = {"trials": ROUND, "parallel": PARALLEL}
     place = Place(tmp_path, command=COMMAND, budget=budget, refill="rounds", seed=SEED)
     loop = Loop(place, random.Random(SEED))
