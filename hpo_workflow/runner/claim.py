@@ -130,6 +130,11 @@ def squeue_says_ended(job: str) -> bool:
     return not answer.stdout.strip()
 
 
+def _restart() -> str:
+    """How often Slurm has started this job again, by a requeue."""
+    return os.environ.get("SLURM_RESTART_COUNT") or "0"
+
+
 class Observer:
     """Decides whether the owner of a claim lives."""
 
@@ -164,6 +169,9 @@ class Observer:
             return "alive"
         self._touched = touched
         job = record.get("slurm_job")
+        here = _restart()
+        if job and job == os.environ.get("SLURM_JOB_ID") and record.get("slurm_restart", here) != here:
+            return "dead"  # a job that Slurm has requeued: it runs once at a time
         if job and job != os.environ.get("SLURM_JOB_ID") and now - self._asked >= 30:
             self._asked = now
             if squeue_says_ended(str(job)):
@@ -241,6 +249,7 @@ def try_claim(
                 "attempt": attempt,
                 **this_process(),
                 "slurm_job": os.environ.get("SLURM_JOB_ID"),
+                "slurm_restart": _restart(),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "group": None,
                 "ended": None,

@@ -73,6 +73,22 @@ def test_a_claim_from_elsewhere_lives_as_long_as_it_is_seen_to_be_touched(claime
     assert observer.state() == "dead"
 
 
+def test_a_claim_of_a_job_that_slurm_has_requeued_is_dead_at_once(
+    claimed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+
+    def state(**claim: str) -> str:
+        return Observer(claimed, record_of(os.getpid(), host="elsewhere", boot="another", **claim), Clock()).state()
+
+    assert state(slurm_job="7", slurm_restart="0") == "dead"
+    assert state(slurm_job="7", slurm_restart="1") == "unknown", "another process of this start of the job"
+    assert state(slurm_job="7") == "unknown", "an older version did not write it"
+    monkeypatch.setattr(module, "squeue_says_ended", lambda job: False)
+    assert state(slurm_job="8", slurm_restart="0") == "unknown"
+
+
 def test_only_processes_of_this_trial_are_ended(tmp_path: Path) -> None:
     def sleeper(directory: str) -> subprocess.Popen[bytes]:
         env = {**os.environ, "HPO_TRIAL_DIR": directory}

@@ -194,6 +194,16 @@ def test_a_second_attempt_is_judged_by_what_it_prints_itself(pruned: Study) -> N
     assert pruned.result["end"]["detail"].startswith("step 7: ")
 
 
+def test_an_attempt_that_goes_on_is_judged_by_what_the_earlier_ones_printed_too(pruned: Study) -> None:
+    pruned.spec["retry"] = {"timeouts": 3, "ooms": 0, "mem": 2.0}
+    pruned.use("echo epoch=1 loss=0.2; sleep 20")
+    pruned.run("--runtime-s", "1.6")
+    assert pruned.done["again"] == "timeout"
+    pruned.use(prints(0.9, first=7, end=""))
+    pruned.run("--runtime-s", "60")
+    assert pruned.result["end"]["kind"] == "done", "its best loss so far is 0.2"
+
+
 def test_a_quick_report_is_judged_soon_even_if_nothing_follows(pruned: Study) -> None:
     """The second one comes within the pause after the first was judged."""
     pruned.use("echo epoch=1 loss=0.7; sleep 0.03; echo epoch=2 loss=0.7; sleep 20")
