@@ -91,7 +91,7 @@ def examine(place: Place) -> Facts:
     plan = _current_plan(paths, found)
     spec = _spec(plan) or (None if place.plan is None else place.plan.spec)
     base = _base(place, spec)
-    state, unread = _state(folder, plan, spec, found)
+    standing, unread = _standing_of(folder, plan, spec, found)
     queue = _queue(found, spec, place.root)
     session = found.records.get("state/session.json")
     head_life = _head_life(session, found, queue, paths)
@@ -140,8 +140,8 @@ def examine(place: Place) -> Facts:
         room = measure_room(paths, found.results)
         space = None if room is None else Space(**vars(room))
         facts = replace(facts, locks=ours, mixed_locks=mixed, space=space)
-    if state is not None:
-        facts = replace(facts, standing=_standing(folder, state))
+    if standing is not None:
+        facts = replace(facts, standing=standing)
         if place.plan is not None and plan is not None:
             facts = replace(facts, **_edit(folder, place.plan, pointer))
     request = found.records.get("state/stop_request.json")
@@ -169,21 +169,23 @@ def _spec(plan: Mapping[str, Any] | None) -> StudySpec | None:
     if plan is None:
         return None
     try:
-        return StudySpec.from_json(plan["spec"])
+        spec = StudySpec.from_json(plan["spec"])
+        needed = (spec.n_configurations, spec.root, spec.study, spec.needs)
+        return spec if isinstance(needed[1], str) and isinstance(needed[2], str) else None
     except Exception:  # whatever stands there: a plan of a later version, or of nobody
         return None
 
 
-def _state(
+def _standing_of(
     folder: StudyFolder, plan: Mapping[str, Any] | None, spec: StudySpec | None, found: Inspection
-) -> tuple[StudyState | None, str]:
-    """The study as its records tell it, or why they cannot be read."""
+) -> tuple[Standing | None, str]:
+    """How the study stands as its records tell it, or why they cannot be read."""
     if plan is None or spec is None:
         return None, "the plan in force is not there" if plan is None else "this version cannot read its plan"
     if any(each.how == "special" for each in found.broken):
         return None, "a file of it is a pipe or a device, and reading it may never end"
     try:
-        return folder.state(plan, spec), ""
+        return _standing(folder, folder.state(plan, spec)), ""
     except HPOWorkflowError as error:
         return None, str(error).splitlines()[0]
     except OSError as error:
@@ -354,7 +356,7 @@ def _study_jobs(queue: Sequence[Job], found: Inspection, spec: StudySpec | None,
 def _head_jobs(found: Inspection) -> tuple[str, ...]:
     """The jobs that a submitted head and its successor should have; none where no head should be there."""
     head = found.records.get("state/head.json")
-    if head is None or head.get("state") in OVER:
+    if head is None or str(head.get("state")) in OVER:
         return ()
     return tuple(str(job) for job in (head.get("job"), head.get("next")) if job)
 
@@ -413,7 +415,7 @@ def _commands(
     run = f"hpo run {shlex.quote(study)}{f' --profile {shlex.quote(profile)}' if profile else ''}"
     run = f"cd {shlex.quote(base)} && {run}" if base else run
     head = found.records.get("state/head.json")
-    if head is None or head.get("state") in OVER:
+    if head is None or str(head.get("state")) in OVER:
         return run, ""
     settings = head["settings"]
     words = ["hpo", "submit", str(settings.get("study_file") or study)]

@@ -21,12 +21,13 @@ import pytest
 import hpo_workflow
 from hpo_workflow.orphans import jobname_prefix
 from hpo_workflow.runner.claim import processes_of
-from hpo_workflow.store.atomic import publish, replace, seal, to_json
+from hpo_workflow.store.atomic import publish, replace, seal, to_json, unseal
 from hpo_workflow.store.inspection import inspect
 from hpo_workflow.store.processes import this_process
 from hpo_workflow.store.study_folder import StudyFolder
 from tests.cli.conftest import Answer, Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
+from tests.soak import size
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = ROOT / "hpo_workflow" / "runner" / "__main__.py"
@@ -398,6 +399,45 @@ def test_whatever_is_in_the_folder_it_is_no_traceback(hpo: Hpo, here: Path, how:
         else:
             path.unlink()
         shutil.copy2(whole, path)
+
+
+ODD: list[Any] = [None, True, -1, 10**30, 1e308, "", "\x1b]52;c;aGk=\x07", "../../x", [], {}, [[]], {"a": None}, "12"]
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in a JSON value, as the keys that lead there."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (*above, key)
+        yield from places(value[key], (*above, key))
+
+
+@pytest.mark.soak
+def test_odd_values_under_a_good_check_sum_are_no_traceback_either(hpo: Hpo) -> None:
+    _, folder, _ = finished_study()
+    claim_elsewhere(folder, 2, "12")
+    folder.decide({"kind": "retry_failed", "numbers": [1]})
+    publish(folder.paths.session, {**this_process(), "since": "now", "token": "t", "slurm_job": None})
+    settings = {"study_file": "study.yaml", "profile": "p", "folder": "elsewhere"}
+    replace(folder.paths.head, seal({"settings": settings, "state": "running", "job": "1", "next": "2"}))
+    files = sorted(path for path in Path("results/s").rglob("*.json") if "trials" not in path.parts)
+    rng = random.Random(3)
+    for _ in range(size(60, 3000)):
+        path = rng.choice(files)
+        before = path.read_bytes()
+        record = unseal(before)
+        *above, key = rng.choice(list(places(record)))
+        inner = record
+        for each in above:
+            inner = inner[each]
+        if isinstance(inner, dict) and rng.random() < 0.25:
+            del inner[key]
+        else:
+            inner[key] = rng.choice(ODD)
+        path.write_text(seal(record))
+        for arguments in (("results/s",), ("study.yaml", "--json")):
+            answer = hpo("doctor", *arguments)
+            assert answer.code in (0, 1) and not answer.err and "\x1b" not in answer.out, (path, record)
+        path.write_bytes(before)
 
 
 @pytest.mark.parametrize("where", ["ledger", "state", "ledger/results", "ledger/results/000", "trials", "state/index"])
