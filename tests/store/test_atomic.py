@@ -43,9 +43,7 @@ def test_every_record_has_one_publisher_among_many_processes(tmp_path: Path) -> 
     assert sum(shared for _, shared in wins) == RECORDS
     assert len(list(tmp_path.glob("own/*/*.json"))) == WRITERS * RECORDS
     assert sorted(os.listdir(tmp_path / "shared")) == sorted(f"{n}.json" for n in range(RECORDS))
-    print(
-        f"{WRITERS} writers, {RECORDS} records each: {WRITERS * RECORDS} published, {RECORDS} shared ones once"
-    )
+    print(f"{WRITERS} writers, {RECORDS} records each: {WRITERS * RECORDS} published, {RECORDS} shared ones once")
 
 
 def test_a_publisher_killed_at_any_moment_leaves_a_whole_record_or_none(tmp_path: Path) -> None:
