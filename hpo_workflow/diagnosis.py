@@ -307,9 +307,9 @@ def _damaged(facts: Facts, each: Damage, live: Collection[int]) -> Finding:
     kind = f"damaged {each.kind}"
     if each.kind == "batch":
         if each.number not in facts.spoilt_copies:
-            return Finding(
-                kind, True, what, facts.run, "Its copy below `state` is taken, and becomes the record.", (each.path,)
-            )
+            copy = "state".join(each.path.rsplit("ledger", 1))
+            command = f"{_move(each.path)} && cp -- {shlex.quote(copy)} {shlex.quote(each.path)}"
+            return Finding(kind, True, what, command, "Its copy is whole.", (each.path,))
         cure = (
             "Restore it or its copy below state/batches from a backup. Do not remove it: its trials' numbers would be"
             " given to others. Without a backup give the study another `outdir`."

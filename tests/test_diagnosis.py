@@ -81,7 +81,11 @@ def test_a_head_that_waits_in_the_queue_takes_the_jobs_over() -> None:
         (Damage("now", "plan", "damaged", "cut"), True, "mv -- now now.damaged && hpo run s.yaml"),
         (Damage("m", "metric", "damaged", "cut", 3), True, "hpo run s.yaml"),
         (Damage("m", "metric", "damaged", "cut", None), False, "rm -- m"),
-        (Damage("b", "batch", "damaged", "cut", 1), True, "hpo run s.yaml"),
+        (
+            Damage("ledger/b", "batch", "damaged", "", 1),
+            True,
+            "mv -- ledger/b ledger/b.damaged && cp -- state/b ledger/b",
+        ),
         (Damage("b", "batch", "damaged", "cut", 2), True, ""),
         (Damage("a b", "result", "a folder", "a folder", 0), True, "mv -- 'a b' 'a b.damaged'"),
         (Damage("r", "result", "not readable", "Permission denied", 0), True, "chmod -R u+rwX results/s"),

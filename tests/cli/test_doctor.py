@@ -274,8 +274,11 @@ def test_damaged_records_are_named_each_with_what_mends_it(hpo: Hpo) -> None:
         damage(path)
     found = findings(hpo("doctor", "study.yaml", "--json"))
     assert found["damaged result"]["paths"] == ["results/s/ledger/results/000/1.json"]
-    assert found["damaged result"]["command"] == found["damaged batch"]["command"] == "hpo run study.yaml"
+    assert found["damaged result"]["command"] == "hpo run study.yaml"
+    subprocess.run(found["damaged batch"]["command"], shell=True, check=True, env={"PATH": os.defpath})
+    assert "damaged batch" not in findings(hpo("doctor", "study.yaml", "--json"))
 
+    damage(folder.paths.batch_record(0))
     os.unlink(folder.paths.batch(0))
     damage(folder.paths.decision(0))
     damage(folder.paths.current_plan)
