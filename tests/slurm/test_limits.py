@@ -1,4 +1,4 @@
-"""A study on the emulated cluster whose trials are preempted, or run out of time or memory, and all succeed."""
+"""A study on the emulated cluster whose trials are preempted, requeued, out of time or memory, and all succeed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def save(*_):
 signal.signal(signal.SIGTERM, save)
 if number == 2:
     held = bytearray(900_000_000)  # more than its first job has
-while (number == 0 and attempt == 1) or (number == 1 and epoch < 1):
+while (number == 0 and attempt == 1) or (number == 2 and attempt == 2) or (number == 1 and epoch < 1):
     epoch += 1
-    print(f"epoch={epoch} loss={5 - number}", flush=True)
+    print(f"epoch={epoch} loss={5 + (number - 1) ** 2}", flush=True)
     time.sleep(60)  # is preempted, or told to end
 print(f"epoch={epoch + 1} loss={10 + number}")
 """
@@ -81,6 +81,17 @@ def test_trials_that_are_preempted_or_run_into_a_limit_all_come_to_their_end(
         node = cluster.nodes.index(seen(0, 1)["node"]) + 1
         urgent = ["--partition=urgent", "--account=test", f"--constraint=n{node}", "--gpus=4", "--mem=100"]
         cluster.run("sbatch", *urgent, "--output=/dev/null", "--wrap", "sleep 3", cwd=tmp_path)
+        # an administrator requeues the job with which trial 2 has the memory that it needs
+        assert wait_until(lambda: bool(seen(2, 2)), 120), said.read_text()
+        job = seen(2, 2)["job"]
+        cluster.run("scontrol", "update", f"jobid={job}", "requeue=1")
+        cluster.run("scontrol", "requeue", job)
+
+        def is_pending() -> bool:
+            return {"JobID": job, "State": "PENDING"} in cluster.squeue(("JobID", "State"))
+
+        assert wait_until(is_pending, 60)
+        cluster.run("scontrol", "update", f"jobid={job}", "starttime=now")  # Slurm lets it wait two minutes else
         assert wait_until(lambda: head.poll() is not None, 200), said.read_text()
     finally:
         head.terminate()
@@ -88,7 +99,7 @@ def test_trials_that_are_preempted_or_run_into_a_limit_all_come_to_their_end(
 
     best = json.loads((root / "best.json").read_text())
     assert best["n_trials"] == {"complete": 3} and best["failures"] == {}
-    assert (best["trial"], best["value"]) == (1, 4.0), "the best epoch was printed before its time was over"
+    assert (best["trial"], best["value"]) == (1, 5.0), "the best epoch was printed before its time was over"
     folder = StudyFolder(str(root))
     results = [folder.result(number) or {} for number in range(3)]
     ends = [[(each["end"], each["reason"]) for each in result["attempts"]] for result in results]
@@ -100,6 +111,7 @@ def test_trials_that_are_preempted_or_run_into_a_limit_all_come_to_their_end(
     jobs = {row["JobID"]: row for row in cluster.squeue(("JobID", "State", "MinMemory"), ended=True) if row["JobID"]}
     assert jobs[seen(0, 1)["job"]]["State"] == "PREEMPTED"
     assert jobs[seen(1, 1)["job"]]["State"] == "COMPLETED", "it ended before Slurm had to end it"
-    assert ends[2] == [("failed", "oom"), ("done", None)]
+    assert [end for end, _ in ends[2]] == ["failed", "lost", "done"] and ends[2][0][1] == "oom"
+    assert seen(2, 2)["job"] == seen(2, 3)["job"], "the same job, started twice"
     assert [jobs[seen(2, attempt)["job"]]["MinMemory"] for attempt in (1, 2)] == ["600M", "1800M"]
     assert "Traceback" not in said.read_text()
