@@ -12,6 +12,9 @@ from benchmarks.multifidelity.playing import Player
 from benchmarks.multifidelity.tables import Table
 
 PACKAGE = "hpo_workflow"
+OURS = f"{PACKAGE}.multifidelity"
+FREEZE_THAW = "benchmarks.multifidelity.freeze_thaw"
+"""A method that is tried here, and no part of the package as long as it is not better where it makes configurations."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Entry:
 
     Args:
         title: As tables call it.
-        method: Module of `hpo_workflow.multifidelity` with the method; empty where it has none.
+        method: The module with the method; empty where it has none.
         name: Its class, or what the other package calls it.
         sampler: Our sampler, for the configurations that the method does not choose itself.
         package: Whose it is, as pip knows it; empty where it is ours.
@@ -44,14 +47,14 @@ class Entry:
 METHODS: dict[str, Entry] = {
     "random": Entry("random", name="random"),
     "median": Entry("**median**, random", name="median"),
-    "asha": Entry("**asha**, random", "asha", "ASHA"),
-    "asha-gp": Entry("**asha**, gp", "asha", "ASHA", "gp"),
-    "asha-tpe": Entry("**asha**, tpe", "asha", "ASHA", "tpe"),
-    "hyperband": Entry("**hyperband**, random", "hyperband", "Hyperband"),
-    "hyperband-gp": Entry("**hyperband**, gp", "hyperband", "Hyperband", "gp"),
-    "sha": Entry("**sha**, random", "successive_halving", "SuccessiveHalving"),
-    "freeze-thaw": Entry("**freeze_thaw**, random", "freeze_thaw", "FreezeThaw", listed=True),
-    "freeze-thaw-near": Entry("**freeze_thaw**, random, nearest rows", "freeze_thaw", "FreezeThaw"),
+    "asha": Entry("**asha**, random", f"{OURS}.asha", "ASHA"),
+    "asha-gp": Entry("**asha**, gp", f"{OURS}.asha", "ASHA", "gp"),
+    "asha-tpe": Entry("**asha**, tpe", f"{OURS}.asha", "ASHA", "tpe"),
+    "hyperband": Entry("**hyperband**, random", f"{OURS}.hyperband", "Hyperband"),
+    "hyperband-gp": Entry("**hyperband**, gp", f"{OURS}.hyperband", "Hyperband", "gp"),
+    "sha": Entry("**sha**, random", f"{OURS}.successive_halving", "SuccessiveHalving"),
+    "freeze-thaw": Entry("**freeze_thaw**, random", FREEZE_THAW, "FreezeThaw", listed=True),
+    "freeze-thaw-near": Entry("**freeze_thaw**, random, nearest rows", FREEZE_THAW, "FreezeThaw"),
     "optuna": Entry("Optuna TPE, Hyperband", name="optuna", package="optuna", imported="optuna"),
     "syne-asha": Entry("Syne Tune ASHA", name="ASHA", package="syne-tune", imported="syne_tune"),
     "mobster": Entry("Syne Tune MOBSTER", name="MOBSTER", package="syne-tune", imported="syne_tune"),
@@ -82,7 +85,7 @@ def version(name: str) -> str:
     from hpo_workflow.samplers.registry import SAMPLERS
 
     if entry.method:
-        wanted = modules(f"{PACKAGE}.multifidelity.{entry.method}") | modules(f"{PACKAGE}.multifidelity.projection")
+        wanted = modules(entry.method) | modules(f"{OURS}.projection")
     else:
         wanted = modules(f"{PACKAGE}.pruners.pruner")
     if entry.sampler != "random":
@@ -114,6 +117,6 @@ def player(name: str, table: Table, seed: int, slots: int) -> Player:
         return MedianStopping(table, seed)
     from benchmarks.multifidelity.ours import Ours, ladder_of
 
-    made = getattr(importlib.import_module(f"{PACKAGE}.multifidelity.{entry.method}"), entry.name)
+    made = getattr(importlib.import_module(entry.method), entry.name)
     options = {"configurations": tuple(table.configurations)} if entry.listed else {}
     return Ours(table, made(ladder_of(table), **options), entry.sampler, seed, slots)

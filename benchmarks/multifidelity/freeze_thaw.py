@@ -1,5 +1,8 @@
 """Freeze-thaw: a model of all curves chooses between going on with a paused configuration and beginning another.
 
+A method on trial, no part of the package: it is good where it chooses among given configurations, and not yet where it
+makes them.
+
 Successive halving compares losses of one level only, so it is as wrong as early ranks are, and it learns nothing about
 configurations that were not tried. Here a Gaussian process over (configuration, level) learns from every trial. A free
 slot goes to what promises the largest improvement: the next level of a configuration that was paused, or the lowest

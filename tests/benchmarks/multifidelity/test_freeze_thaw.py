@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.multifidelity.freeze_thaw import SAFEGUARD, SHARE, STARTUP, FreezeThaw, losses_to_learn
 from hpo_workflow.multifidelity import Continue, Decision, Ladder, Start, Step
-from hpo_workflow.multifidelity.freeze_thaw import SAFEGUARD, SHARE, STARTUP, FreezeThaw, losses_to_learn
 from hpo_workflow.space import SearchSpace
 from hpo_workflow.trial import TrialState
 from tests.multifidelity.population_of_steps import SPACE, Course, Outcome, Study, by_x, mixed
