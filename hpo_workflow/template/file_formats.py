@@ -180,7 +180,7 @@ def _ini(text: str) -> str:
 
 
 def _refuse_lines(form: str, text: str) -> None:
-    if any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029" for char in text):
+    if any(ord(char) < 32 or ord(char) in _CONTROLS for char in text):
         raise CannotHold(
             f"{_show(text)} has a line break or control character, which a value in {form} cannot have here"
         )

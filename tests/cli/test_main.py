@@ -107,8 +107,8 @@ def test_an_unknown_verb_names_the_nearest(hpo: Hpo, typed: str, meant: str) -> 
 
 def test_a_verb_that_resembles_none_lists_all() -> None:
     assert unknown_verb("xyzzy") == (
-        "there is no command 'xyzzy'. The commands are init, check, run, submit, stop, status, best, trials, metrics,"
-        " replay, report."
+        "there is no command 'xyzzy'. The commands are init, check, run, submit, stop, status, doctor, best, trials,"
+        " metrics, replay, report."
     )
 
 

@@ -316,12 +316,15 @@ class Cluster:
     def _start_accounting(self) -> None:
         database, query = self.folder / "mysql", self.folder / "mysql.socket"
         client = ["--no-defaults", f"--socket={query}", "--user=root"]
+        temporary = self.folder / "mysql.tmp"  # a server that starts removes the temporary tables of others in its own
+        temporary.mkdir(exist_ok=True)
         if self._pid("mariadbd") is None:
             if not (database / "mysql").is_dir():
                 self.run(
                     "mariadb-install-db",
                     "--no-defaults",
                     f"--datadir={database}",
+                    f"--tmpdir={temporary}",
                     f"--user={getpass.getuser()}",
                     "--skip-test-db",
                     "--auth-root-authentication-method=normal",
@@ -330,7 +333,12 @@ class Cluster:
                 )
             query.unlink(missing_ok=True)
             command = ["mariadbd", "--no-defaults", f"--datadir={database}", f"--user={getpass.getuser()}"]
-            command += [f"--socket={query}", "--bind-address=127.0.0.1", f"--port={self._port(DATABASE)}"]
+            command += [
+                f"--tmpdir={temporary}",
+                f"--socket={query}",
+                "--bind-address=127.0.0.1",
+                f"--port={self._port(DATABASE)}",
+            ]
             command += [f"--pid-file={self.folder}/mysql.pid", "--skip-log-bin", "--skip-name-resolve"]
             command += ["--innodb-buffer-pool-size=64M", "--innodb-log-file-size=8M", "--innodb-lock-wait-timeout=900"]
             self._spawn("mariadbd", [*command, "--innodb-flush-log-at-trx-commit=0"])
