@@ -58,6 +58,7 @@ RUN_BY = {
     "module-example": "tests/workflow/test_modules.py",
     "benchmarks": "tests/benchmarks/test_document.py",
     "samplers-benchmark": "tests/benchmarks/test_document.py",
+    "multifidelity-benchmark": "tests/benchmarks/test_document.py",
     "digits-script": "tests/test_docs.py",
 }
 
