@@ -67,13 +67,17 @@ def _processes(folder: Path) -> Iterator[tuple[int, str, str]]:
 class Loop:
     """A study that is killed and started again, and what must stay as it was.
 
+    Args:
+        n_trials: How many the study is to have now.
+
     Attributes:
         kills: How many processes of each kind were killed.
         published: The content of each result record, as it was first seen.
     """
 
-    def __init__(self, place: Place, rng: random.Random) -> None:
+    def __init__(self, place: Place, rng: random.Random, n_trials: Callable[[], int]) -> None:
         self.place = place
+        self.n_trials = n_trials
         self.rng = rng
         self.kills: Counter[str] = Counter()
         self.published: dict[str, bytes] = {}
@@ -120,11 +124,20 @@ class Loop:
             self.kills[what] += 1
             self._hit |= {trial} if what == "program" else set()
 
+    def has_ended(self) -> bool:
+        """Whether the study has said so itself.
+
+        Snakemake's exit code is not enough: it may be 0 when a job that was to be started again after a kill got lost
+        while the graph changed. The study then goes on when Snakemake is started again.
+        """
+        written = self.place.root / "best.json"
+        return written.exists() and json.loads(written.read_text())["n_trials"].get("complete") == self.n_trials()
+
     def run(self, n_kills: int, extend: Callable[[], None]) -> None:
         """Go on until so many were killed; `extend` is called when the study has ended before."""
         while self.kills.total() < n_kills:
             if self.head is None or self.head.poll() is not None:
-                if self.head is not None and self.head.returncode == 0:
+                if self.head is not None and self.has_ended():
                     extend()
                 self.start()
             time.sleep(self.rng.expovariate(4.0))
@@ -136,7 +149,7 @@ class Loop:
         for _ in range(10):
             if self.head is not None:
                 self.head.wait(timeout=300)
-                if self.head.returncode == 0:
+                if self.has_ended():
                     break
             self.start()
         self.look()
@@ -156,7 +169,7 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_set(tmp_path:
     n_kills = size(4, 1000)
     budget = {"trials": ROUND, "parallel": PARALLEL}
     place = Place(tmp_path, command=COMMAND, budget=budget, refill="rounds", seed=SEED)
-    loop = Loop(place, random.Random(SEED))
+    loop = Loop(place, random.Random(SEED), lambda: budget["trials"])
 
     def extend() -> None:
         budget["trials"] += ROUND
