@@ -415,9 +415,15 @@ class Run:
                 self.progress.note(self._opening())
             for start in range(RESTARTS + 1):
                 code, said = self._start()
-                again = not self.asked and not self.handed_over and code != 0 and self._worth_another_start(said)
+                early = self._ended_early(code)
+                again = not self.asked and not self.handed_over
+                again = again and (early or (code != 0 and self._worth_another_start(said)))
                 if not again or start == RESTARTS:
                     break
+                if early:
+                    which = f"({start + 1} of at most {RESTARTS})"
+                    self.progress.note(f"Snakemake ended, and the study has not; starting again {which}")
+                    continue
                 unanswered = bool(self._refusal())
                 lost = "lost their jobs in all attempts"
                 if unanswered:
@@ -438,6 +444,16 @@ class Run:
             for number, handler in before.items():
                 signal.signal(number, handler)
         return self._report(code, said)
+
+    def _ended_early(self, code: int) -> bool:
+        """Whether Snakemake says that all is done, and the study goes on.
+
+        Under load it can lose a job that is to be started again while a checkpoint changes its graph, and ends with 0.
+        """
+        state = self.follower.state
+        moved = len(state.finished) > self.follower.n_before or state.n_batches > self._n_batches
+        part = option_in(self.where.extra, "--until", "-U", "--omit-from", "-O") is not None  # no more was wanted
+        return code == 0 and moved and not part and ending_of(self.folder, state) is None
 
     def _opening(self) -> str:
         state = self.follower.state
@@ -639,7 +655,8 @@ class Run:
         ending = ending_of(self.folder, state)
         best = best_record(self.folder, state)
         result = [] if best is None else best_lines(spec.objective.metric, best)
-        if code == 0 and best is not None:
+        early = not self.asked and not self.handed_over and self._ended_early(code)
+        if code == 0 and best is not None and not early:
             if len(state.finished) == self.follower.n_before and state.n_batches == self._n_batches:
                 unit = "trial" if spec.fidelity is None else "configuration"
                 why = f"all {plural(state.n_counted, unit)} are done"
@@ -658,6 +675,10 @@ class Run:
             show(*result)
             say(f"study {spec.study}: stopped; {self._done()}{self._run_on()}. `hpo run {self._typed}` goes on.")
             return INTERRUPTED
+        if early:
+            show(*result)
+            say(f"Snakemake ended, and the study has not: {self._done()}. `hpo run {self._typed}` goes on.")
+            return 1
         if (ending is not None and (not ending.success or best is None)) or code == 0:
             show(*result)
             say(*failure_lines(self.folder, state, ending, self._page_of_failure()))

@@ -270,6 +270,17 @@ def test_snakemake_gets_our_session_and_it_is_free_afterwards(hpo: Hpo, snakemak
     assert not os.path.exists(path)
 
 
+def test_a_snakemake_that_ends_before_the_study_is_started_again_and_is_no_success(hpo: Hpo, snakemake: Path) -> None:
+    emit(write_study())
+    inner = "from tests.cli.studies import emit, end; folder, plan = emit('study.yaml', 0); end(folder, plan, {0: 0.3})"
+    (snakemake / "play.py").write_text(f"import os\nif not os.path.exists('once'):\n open('once', 'w')\n {inner}\n")
+    answer = hpo("run", "study.yaml")
+    assert answer.code == 1
+    assert len(calls(snakemake)) == 6
+    assert "Snakemake ended, and the study has not; starting again (5 of at most 5)" in answer.err
+    assert "Snakemake ended, and the study has not: 1 of 4 trials done. `hpo run study.yaml` goes on." in answer.err
+
+
 def test_lost_jobs_start_snakemake_again_at_most_five_times(hpo: Hpo, snakemake: Path) -> None:
     emit(write_study())
     (snakemake / "play.py").write_text("print('Error in rule trial:'); sys.exit(1)\n")
