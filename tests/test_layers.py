@@ -32,6 +32,7 @@ LEVELS = (
     {"report"},
     {"store"},
     {"orphans", "parse", "runner", "study_file"},
+    {"reading"},
     {"workflow", "replay"},
     {"cli"},
     {"__main__"},

@@ -8,10 +8,12 @@ import shlex
 
 import click
 
-from hpo_workflow.cli.outcome import best_lines, best_record
+from hpo_workflow.cli.outcome import best_lines
 from hpo_workflow.cli.schedule import replay_script, schedule_lines, schedule_record, stages_of_best
-from hpo_workflow.cli.study_argument import OpenStudy, not_run_yet, open_study
+from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import say, show
+from hpo_workflow.reading.best import best_record
+from hpo_workflow.reading.opened import OpenStudy, open_study
 from hpo_workflow.study_state import StudyState
 
 EXAMPLES = """\b

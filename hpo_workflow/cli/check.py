@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.cli.terminal import duration, number, params_text, plural, say, show
 from hpo_workflow.earlier_results import Source, map_rows
 from hpo_workflow.pruners.registry import describe as describe_pruner
+from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.samplers.history import Observation
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.study_folder import StudyFolder

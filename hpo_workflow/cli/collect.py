@@ -8,11 +8,12 @@ from typing import Any
 from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.cli.disk import free_disk
 from hpo_workflow.cli.follow import warning_text
-from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines, state_counts
-from hpo_workflow.cli.study_argument import ending_of
+from hpo_workflow.cli.outcome import best_lines, end_sentence, failure_lines, state_counts
 from hpo_workflow.cli.study_report import write_report
 from hpo_workflow.cli.terminal import printable
 from hpo_workflow.errors import HPOWorkflowError, StudyFolderError
+from hpo_workflow.reading.best import best_record
+from hpo_workflow.reading.opened import ending_of
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder, read_record

@@ -15,11 +15,11 @@ import hpo_workflow
 from hpo_workflow.cli.head import OVER
 from hpo_workflow.cli.profile import find_profile
 from hpo_workflow.cli.stale_locks import LOCKS, find_locks
-from hpo_workflow.cli.study_argument import ending_of, load_plan
-from hpo_workflow.cli.unfinished import QUIET_S
 from hpo_workflow.diagnosis import ALIVE, DEAD, NOBODY, UNKNOWN, Attempt, Damage, Facts, QueuedJob, Space, Standing
 from hpo_workflow.errors import ConfigError, HPOWorkflowError, UsageError
 from hpo_workflow.orphans import Job, ask_queue, jobname_prefix
+from hpo_workflow.reading.opened import ending_of, load_plan
+from hpo_workflow.reading.unfinished import QUIET_S
 from hpo_workflow.runner.claim import processes_of
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import unseal
@@ -76,7 +76,7 @@ def find_place(argument: str) -> Place:
             return Place(argument, load_study(argument).spec.root, argument)
     root = os.path.normpath(argument)
     if not any(os.path.lexists(os.path.join(root, name)) for name in ("ledger", "state")):
-        from hpo_workflow.cli.study_argument import open_study
+        from hpo_workflow.reading.opened import open_study
 
         open_study(argument)  # says what is below it
         raise UsageError(f"{argument}: no study has run in this folder.")

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hpo_workflow.cli.unfinished import is_running
 from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.reading.unfinished import is_running
 from hpo_workflow.store.study_folder import StudyFolder, without_rendering
 from hpo_workflow.trial import Trial
 

@@ -23,10 +23,10 @@ from typing import Any
 from hpo_workflow.call_options import REQUIRED, read_options
 from hpo_workflow.cli.profile import find_profile
 from hpo_workflow.cli.run import HANDED_OVER, RunOptions, place, refuse_conflict, run_study
-from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.cli.terminal import say
 from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.orphans import cancel
+from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.store.atomic import read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.session import HEAD_JOB

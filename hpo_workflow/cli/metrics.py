@@ -55,7 +55,7 @@ def settings(study: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
         return {"format": "equals"}, {"metric": NO_OBJECTIVE, "direction": "minimize", "reduce": "last"}
     import os
 
-    from hpo_workflow.cli.study_argument import load_plan, open_study
+    from hpo_workflow.reading.opened import load_plan, open_study
 
     # a file as it is now: this command is for trying settings before they are run
     spec = open_study(study).spec if os.path.isdir(study) else load_plan(study)[0].spec

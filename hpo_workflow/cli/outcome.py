@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections import Counter
@@ -10,73 +9,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from hpo_workflow.analysis import pruning
-from hpo_workflow.cli.terminal import duration, number, params_text, plural, printable
-from hpo_workflow.runner.command import resumed_from
-from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.cli.terminal import duration, number, params_text, plural
+from hpo_workflow.reading.logs import log_path, log_tail
 from hpo_workflow.store.study_folder import StudyFolder
-from hpo_workflow.store.trial_files import are_deleted
 from hpo_workflow.study_state import Ending, StudyState
-from hpo_workflow.template import RenderedTrial, describe
 from hpo_workflow.trial import Trial, TrialState
-
-TAIL_LINES = 15
-TAIL_BYTES = 64 * 1024
-USUAL_PORT = 29500
-"""What a command shows for `${trial.port}`: torch's own default; a trial gets a free one when it starts."""
-
-
-def trial_facts(trial: dict[str, Any], rendered: RenderedTrial, root: str) -> dict[str, object]:
-    """What `${trial.NAME}` stands for in the command of one trial of a batch record of the study in `root`."""
-    number = trial["number"]
-    paths = StudyPaths(root)
-    place = paths.trial_dir(number)
-    facts: dict[str, object] = {
-        "number": number,
-        "config": trial["config"],
-        "dir": place,
-        "seed": trial["seed"],
-        "attempt": 1,
-        "params_file": paths.params_file(number),
-        "port": USUAL_PORT,
-    }
-    if trial["fidelity"] is not None:
-        facts["fidelity"] = trial["fidelity"]
-        facts["resume_from"] = resumed_from(paths, number, trial["parent"])
-    facts.update({f"file.{name}": os.path.join(place, file["to"]) for name, file in rendered.files.items()})
-    return facts
-
-
-def best_record(folder: StudyFolder, state: StudyState) -> dict[str, Any] | None:
-    """The best trial so far: `trial, value, params, command, metrics`; None while no trial is complete.
-
-    Where `keep:` has deleted its files, or those that its command goes on from, `files_deleted` names these trials.
-    """
-    best = state.incumbent
-    if best is None:
-        return None
-    emitted = folder.trial_record(best.number, best.batch)
-    rendered = RenderedTrial.from_json(emitted["rendered"])
-    elsewhere = state.spec.workdir == "trial"
-    facts = trial_facts(emitted, rendered, os.path.abspath(folder.root) if elsewhere else folder.root)
-    root = state.emissions.get(best.proposal.config)
-    if root is not None and root.proposal.is_root:
-        facts["resume_from"] = ""  # its parameters never changed, so one training from the start gives the same
-    command = describe(rendered, facts, passed=state.spec.passed)
-    if elsewhere:
-        command = f"cd {shlex.quote(str(facts['dir']))}\n{command}"
-    deleted = [best.number] if are_deleted(folder.paths, best.number) else []
-    parent = best.proposal.parent
-    named = bool(facts.get("resume_from")) and str(facts["resume_from"]) in command
-    if named and parent is not None and are_deleted(folder.paths, parent):
-        deleted.append(parent)
-    return {
-        "trial": best.number,
-        "value": best.value,
-        "params": json.loads(rendered.params_text),
-        "command": command,
-        "metrics": dict(best.metrics),
-        **({"files_deleted": deleted} if deleted else {}),
-    }
 
 
 def best_lines(metric: str, best: dict[str, Any]) -> list[str]:
@@ -229,32 +166,6 @@ def _example(folder: StudyFolder, state: StudyState, reason: str) -> list[str]:
     else:
         lines.append(f"its log, {path}, is empty")
     return lines
-
-
-def log_path(folder: StudyFolder, number: int) -> str:
-    """The log of the attempt that ended a trial; while there is none, of its last one."""
-    result = folder.result(number)
-    name = None if result is None else result.get("log")
-    if name:
-        return os.path.join(folder.root, name)
-    attempt = 1
-    while os.path.exists(folder.paths.log(number, attempt + 1)):
-        attempt += 1
-    return folder.paths.log(number, attempt)
-
-
-def log_tail(path: str, n_lines: int = TAIL_LINES) -> list[str]:
-    """The last lines of a log, safe to print; none where there is no log."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - TAIL_BYTES))
-            data = file.read(TAIL_BYTES)
-    except OSError:
-        return []
-    text = data.decode("utf-8", "replace")
-    lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").rstrip().split("\n")]
-    return [printable(line)[:500] for line in lines[-n_lines:]] if text.strip() else []
 
 
 def end_sentence(state: StudyState, ending: Ending | None) -> str:

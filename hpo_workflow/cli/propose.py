@@ -97,7 +97,7 @@ def _place(cache: ResultCache, folder: StudyFolder, trial: dict[str, Any], batch
 
 def write_files(folder: StudyFolder, trial: dict[str, Any]) -> None:
     """Write the files that a trial's command names (parameters, templates), as its runner would have done."""
-    from hpo_workflow.cli.outcome import trial_facts
+    from hpo_workflow.reading.best import trial_facts
     from hpo_workflow.runner.command import Facts, choose_port, resolve
 
     rendered = RenderedTrial.from_json(trial["rendered"])

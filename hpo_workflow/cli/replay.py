@@ -8,8 +8,9 @@ from collections import Counter
 
 import click
 
-from hpo_workflow.cli.study_argument import not_run_yet, open_study
+from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import one_line, plural, say, show
+from hpo_workflow.reading.opened import open_study
 from hpo_workflow.replay import Difference, Replay, Replayed
 
 LINES = 20

@@ -7,9 +7,10 @@ import shlex
 
 import click
 
-from hpo_workflow.cli.study_argument import not_run_yet, open_study
+from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import say, show
 from hpo_workflow.errors import UsageError
+from hpo_workflow.reading.opened import open_study
 
 EXAMPLES = """\b
 Examples:

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from hpo_workflow.cli.follow import Follower
-from hpo_workflow.cli.outcome import best_lines, best_record, end_sentence, failure_lines
+from hpo_workflow.cli.outcome import best_lines, end_sentence, failure_lines
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, stopping_text
 from hpo_workflow.cli.slurm_queue import SlurmQueue
@@ -32,11 +32,12 @@ from hpo_workflow.cli.snakemake_process import (
     snakemake_call,
 )
 from hpo_workflow.cli.stale_locks import clear_stale_locks
-from hpo_workflow.cli.study_argument import ending_of, load_plan
 from hpo_workflow.cli.terminal import plural, say, show
 from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.orphans import ask_queue, cancel, find_orphans, jobname_prefix
 from hpo_workflow.quantities import seconds_of
+from hpo_workflow.reading.best import best_record
+from hpo_workflow.reading.opened import ending_of, load_plan
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.processes import is_alive, this_process

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo_workflow.analysis import lineage
-from hpo_workflow.cli.outcome import trial_facts
 from hpo_workflow.cli.terminal import number, one_line, plural, table, value_text
+from hpo_workflow.reading.best import trial_facts
 from hpo_workflow.runner.command import Facts, choose_port, resolve
 from hpo_workflow.runner.environment import trial_environment
 from hpo_workflow.spec import StudySpec

@@ -14,10 +14,13 @@ import click
 from hpo_workflow.analysis import pruning
 from hpo_workflow.cli.follow import warning_text
 from hpo_workflow.cli.head import read_head
-from hpo_workflow.cli.outcome import best_lines, best_record, failure_lines, log_path, pruning_lines, state_counts
-from hpo_workflow.cli.study_argument import OpenStudy, ending_of, not_run_yet, open_study
+from hpo_workflow.cli.outcome import best_lines, failure_lines, pruning_lines, state_counts
+from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import duration, number, plural, show
-from hpo_workflow.cli.unfinished import unfinished
+from hpo_workflow.reading.best import best_record
+from hpo_workflow.reading.logs import log_path
+from hpo_workflow.reading.opened import OpenStudy, ending_of, open_study
+from hpo_workflow.reading.unfinished import unfinished
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.session import read_session
 from hpo_workflow.store.stop_request import stop_request

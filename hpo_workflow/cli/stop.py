@@ -12,9 +12,10 @@ import click
 
 from hpo_workflow.cli.head import OVER, read_head, write_head
 from hpo_workflow.cli.run import job_has_ended
-from hpo_workflow.cli.study_argument import not_run_yet, open_study
+from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import plural, say
 from hpo_workflow.orphans import Job, ask_queue, cancel, claimed_jobs, jobname_prefix, orphans_of
+from hpo_workflow.reading.opened import open_study
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.session import read_session
 from hpo_workflow.store.stop_request import CANCEL, FINISH, request_stop

@@ -12,17 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from hpo_workflow.analysis import Point, busy_s, failures_by_reason, gpu_hours, some_of
-from hpo_workflow.cli.outcome import log_path, log_tail, pruning_lines
+from hpo_workflow.cli.outcome import pruning_lines
 from hpo_workflow.cli.schedule import stages_of_best
 from hpo_workflow.cli.status import status
-from hpo_workflow.cli.study_argument import OpenStudy
 from hpo_workflow.cli.terminal import duration, number, plural
-from hpo_workflow.cli.trials import trial_rows
 from hpo_workflow.earlier_results import map_rows
 from hpo_workflow.errors import StudyFolderError
-from hpo_workflow.metrics import Extraction
-from hpo_workflow.parse import read_output, summarise
 from hpo_workflow.pruners.registry import describe as describe_pruner
+from hpo_workflow.reading.logs import log_path, log_tail
+from hpo_workflow.reading.opened import OpenStudy
+from hpo_workflow.reading.rows import trial_rows
+from hpo_workflow.reading.snapshot import LARGEST_LOG, Snapshot
 from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import read_json, replace
@@ -31,9 +31,6 @@ from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
 
 EXAMPLES_OF_A_REASON = 3
-LARGEST_LOG = 8 * 1024 * 1024
-"""Bytes; a larger log is not read again for its learning curves."""
-
 MOST_CURVES = 60
 """Of so many trials the learning curves are drawn."""
 
@@ -41,83 +38,6 @@ LARGEST_STUDY_FILE = 256 * 1024
 """Bytes of the study file that the page shows."""
 
 VERSIONS = ("hpo-workflow", "snakemake", "numpy", "scipy")
-
-
-class Snapshot(StudyFolder):
-    """A study's folder at one moment, read as far as it can be read.
-
-    What parse has not written yet, or what is damaged of it, is made from the trial's result.
-
-    Attributes:
-        problems: What cannot be read; sentences.
-    """
-
-    def __init__(self, root: str, plan: Mapping[str, Any]) -> None:
-        super().__init__(root)
-        self.problems: list[str] = []
-        self._plan = plan
-        self._results: dict[int, dict[str, Any] | None] = {}
-        self._batches: list[dict[str, Any]] | None = None
-
-    def batches(self) -> list[dict[str, Any]]:
-        if self._batches is None:
-            self._batches = super().batches()
-        return self._batches
-
-    def result(self, number: int) -> dict[str, Any] | None:
-        """The result of a trial without the points of its metrics: those of all trials may not fit into memory."""
-        if number not in self._results:
-            record = self.whole_result(number)
-            self._results[number] = record if record is None else {**record, "metrics": None}
-        return self._results[number]
-
-    def whole_result(self, number: int) -> dict[str, Any] | None:
-        """The result of a trial; None where there is none or it is damaged."""
-        try:
-            record: Any = super().result(number)
-        except (StudyFolderError, OSError):
-            record = "damaged"
-        if record is None or isinstance(record, dict):
-            return record
-        self._note(f"{self.paths.result_record(number)} cannot be read: it is damaged.")
-        return None
-
-    def _note(self, problem: str) -> None:
-        if problem not in self.problems:
-            self.problems.append(problem)
-
-    def outcome(self, metrics_digest: str, number: int, batch: int) -> dict[str, Any] | None:
-        try:
-            metric = super().outcome(metrics_digest, number, batch)
-        except (StudyFolderError, OSError):
-            metric = None
-        if isinstance(metric, dict) and "state" in metric:
-            return metric
-        result = self.whole_result(number)
-        if result is None:
-            return None
-        try:
-            return summarise(result, self.extraction(result), self._plan["spec"]["objective"], batch)
-        except (AttributeError, KeyError, TypeError, ValueError, OSError):
-            self._note(f"{self.paths.result_record(number)} cannot be understood: it is damaged.")
-            return None
-
-    def _is_current(self, result: Mapping[str, Any]) -> bool:
-        """Whether the metrics in a result were read with the present settings."""
-        return bool(result["metrics"].get("digest") == self._plan["metrics_digest"])
-
-    def is_readable(self, result: Mapping[str, Any]) -> bool:
-        """Whether the metrics of a trial are in its result, or in a log that is not too large to be read again."""
-        if self._is_current(result) or not result["log"]:
-            return True
-        return os.path.getsize(os.path.join(self.root, result["log"])) <= LARGEST_LOG
-
-    def extraction(self, result: Mapping[str, Any]) -> Extraction:
-        """The metrics of a trial under the present settings: from its result, or from its log where they changed."""
-        if self._is_current(result):
-            return Extraction.from_json(result["metrics"])
-        spec = self._plan["spec"]
-        return read_output(self.paths, result, spec["metrics"], spec["objective"])
 
 
 def write_report(folder: StudyFolder, out: str, plan: Mapping[str, Any] | None = None, *, argument: str = "") -> int:

@@ -14,11 +14,11 @@ import click
 from hpo_workflow.cli.head import OVER, read_head, refused_lines, sbatch, script, write_head
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
 from hpo_workflow.cli.run import job_has_ended, place, refuse_conflict
-from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.cli.terminal import duration, say
 from hpo_workflow.errors import UsageError
 from hpo_workflow.orphans import Job, ask_queue, jobname_prefix
 from hpo_workflow.quantities import bytes_of, seconds_of
+from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.store.atomic import replace
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.processes import is_alive

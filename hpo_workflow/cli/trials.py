@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from hpo_workflow.cli import configurations
-from hpo_workflow.cli.study_argument import not_run_yet, open_study
+from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import duration, number, printable, say, show, table, value_text
-from hpo_workflow.cli.unfinished import unfinished
 from hpo_workflow.objective import loss_of
-from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.reading.opened import open_study
+from hpo_workflow.reading.rows import trial_rows
 from hpo_workflow.study_state import StudyState
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -79,37 +79,6 @@ def command(study: str, as_csv: bool, as_json: bool, sort: str, each: bool) -> i
     else:
         show(*configurations.shown(rows, state))
     return 0
-
-
-def trial_rows(folder: StudyFolder, state: StudyState) -> list[dict[str, Any]]:
-    """Each trial that counts as JSON values, by number. `params` are complete, with constants and derived values."""
-    rows = []
-    open_states = unfinished(folder, state)
-    for number_, emission in sorted(state.emissions.items()):
-        trial = state.finished.get(number_)
-        rows.append(
-            {
-                "number": number_,
-                "config": emission.proposal.config,
-                "state": open_states[number_].value if trial is None else trial.state.value,
-                "value": None if trial is None else trial.value,
-                "params": state.spec.search_space.complete(emission.proposal.params),
-                "metrics": {} if trial is None else dict(trial.metrics),
-                "fidelity": emission.proposal.fidelity,
-                "parent": emission.proposal.parent,
-                "bracket": emission.proposal.bracket,
-                "reason": None if trial is None else trial.reason,
-                "detail": None if trial is None else trial.detail or None,
-                "audited": None if trial is None else trial.audited or None,
-                "seconds": None if trial is None else trial.seconds,
-                "max_rss_mb": None if trial is None else trial.max_rss_mb,
-                "batch": emission.batch,
-                "origin": emission.origin,
-                "cached": trial is not None and trial.cached,
-                "dir": folder.paths.trial_dir(number_),
-            }
-        )
-    return rows
 
 
 def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:

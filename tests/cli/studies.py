@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from hpo_workflow.cli.propose import make_batch
-from hpo_workflow.cli.study_argument import load_plan
+from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.store.atomic import publish, replace, to_json, unseal
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.study_folder import StudyFolder

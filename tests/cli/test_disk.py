@@ -15,10 +15,11 @@ import pytest
 
 from hpo_workflow.cli import disk
 from hpo_workflow.cli.collect import collect
-from hpo_workflow.cli.outcome import best_lines, best_record
+from hpo_workflow.cli.outcome import best_lines
 from hpo_workflow.cli.propose import free_after
 from hpo_workflow.cli.schedule import stages_of_best
 from hpo_workflow.multifidelity import METHODS
+from hpo_workflow.reading.best import best_record
 from hpo_workflow.runner.command import resume_from
 from hpo_workflow.spec import Budget, Fidelity, Objective, Template
 from hpo_workflow.store.atomic import unseal

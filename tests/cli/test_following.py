@@ -15,7 +15,7 @@ from hpo_workflow.cli.follow import LOOKS, Follower
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text, trial_texts
 from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
-from hpo_workflow.cli.unfinished import is_running
+from hpo_workflow.reading.unfinished import is_running
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.processes import this_process

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hpo_workflow.cli.study_report import Snapshot, gather
+from hpo_workflow.cli.study_report import gather
+from hpo_workflow.reading.snapshot import Snapshot
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.study_folder import StudyFolder

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo_workflow.cli.outcome import log_path
 from hpo_workflow.cli.trials import cell
+from hpo_workflow.reading.logs import log_path
 from hpo_workflow.store.atomic import replace, to_json
 from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from hpo_workflow.cli.study_argument import open_study
-from hpo_workflow.cli.study_report import LARGEST_LOG, MOST_CURVES, Snapshot, gather, write_report
+from hpo_workflow.cli.study_report import MOST_CURVES, gather, write_report
 from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.reading.opened import open_study
+from hpo_workflow.reading.snapshot import LARGEST_LOG, Snapshot
 from hpo_workflow.report.content import Content
 from hpo_workflow.store.atomic import publish, unseal
 from hpo_workflow.store.plan import Plan
@@ -219,7 +220,7 @@ def test_a_running_study_shows_who_runs_it_and_the_curves_of_running_trials(monk
     log = Path(folder.paths.log(1, 1))
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("loss=3\nloss=2\nlo")
-    monkeypatch.setattr("hpo_workflow.cli.unfinished.is_running", lambda folder, number: number == 1)
+    monkeypatch.setattr("hpo_workflow.reading.unfinished.is_running", lambda folder, number: number == 1)
     session, _ = Session.acquire(folder.paths)
     try:
         content = gathered()

@@ -25,8 +25,8 @@ from hpo_workflow.cli.snakemake_process import (
     job_words,
     snakemake_call,
 )
-from hpo_workflow.cli.study_argument import load_plan
 from hpo_workflow.errors import UsageError
+from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.study_folder import StudyFolder

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo_workflow.cli.study_argument import load_plan
+from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.store.plan import identity_conflict
 from hpo_workflow.study_file.conflict import DIFF_LINES, describe_conflict
 from tests.cli.studies import finished_study, write_study
