@@ -1,36 +1,22 @@
-"""A report as one HTML page that needs nothing else: no network, no other file, no data that is code.
-
-What comes from a study (names, values, logs) is text only: the template escapes it, controls and marks that turn the
-direction of writing are made visible before, and no address or script is made of it. The page's policy
-(Content-Security-Policy) allows its own style sheet and script by their digests and forbids everything else.
-"""
+"""A report as one HTML page that needs nothing else: no network, no other file, no data that is code."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from hpo_workflow.analysis import best_so_far, some_of, thinned
-from hpo_workflow.metrics import printable
 from hpo_workflow.report import chart
 from hpo_workflow.report.axis import Axis, choice_text, number_axis, parameter_axis, value_axis
 from hpo_workflow.report.chart import Dot, Line
 from hpo_workflow.report.content import Content, Row
+from hpo_workflow.report.html import digest, environment, exact, param_text, part, value_text
 from hpo_workflow.space import Categorical, Parameter
 from hpo_workflow.trial import Value
-
-LONGEST_LINE = 4000
-"""Characters of one line of a text that are shown."""
 
 LONGEST_CELL = 60
 """Characters of one cell of the table."""
@@ -94,20 +80,20 @@ class _Curves:
 
 def render(content: Content) -> str:
     """The page."""
-    style, script = _part("page.css"), _part("page.js")
+    style, script = part("page.css"), part("page.js")
     columns, cells = _table(content)
     progress, progress_note = _progress(content)
     plots, plot_note = _plots(content)
     curves, curves_left_out = _curves(content)
     states = {state: sum(row.state == state for row in content.rows) for state in dict.fromkeys(_states(content))}
     return (
-        _environment()
-        .from_string(_part("page.html"))
+        environment()
+        .from_string(part("page.html"))
         .render(
             content=content,
             style=Markup(style),
             script=Markup(script),
-            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+            policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; "
             "base-uri 'none'; form-action 'none'",
             progress=progress,
             progress_note=progress_note,
@@ -128,43 +114,6 @@ def render(content: Content) -> str:
             param_text=param_text,
         )
     )
-
-
-def _part(name: str) -> str:
-    return (resources.files("hpo_workflow.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(autoescape=True, finalize=shown, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-
-
-def shown(value: Any) -> Any:
-    """What the template puts in: text without anything that could steer its display, no line of it very long."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    if len(value) <= LONGEST_LINE and value.isprintable():
-        return value
-    return "\n".join(printable(line, LONGEST_LINE) for line in value.split("\n"))
-
-
-def exact(value: Any) -> Markup:
-    """A value as JSON for the page's script, to be copied: every character of it, in ASCII."""
-    return escape(json.dumps(value))
-
-
-def value_text(value: float | None) -> str:
-    """A value of a metric, short."""
-    return "" if value is None else f"{value:.6g}"
-
-
-def param_text(value: Any) -> str:
-    """A parameter's value in full, as it is written in a study file."""
-    return choice_text(value) if isinstance(value, (bool, int, float, str)) else json.dumps(value)
 
 
 # ---- charts ------------------------------------------------------------------------------------------------
