@@ -10,10 +10,17 @@ from tests.machine import need
 from tests.slurm.cluster import Cluster, running_cluster
 
 
+CLUSTERS = 2
+"""So many emulated clusters at most run at once, whatever the number of workers: each is a dozen processes."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on a cluster come first: they are the longest. Each worker of pytest-xdist has a cluster of its own."""
+    """Tests on a cluster come first: they are the longest. Each group of them stays with one worker of pytest-xdist,
+    which has a cluster of its own."""
     shared = [item for item in items if "slurm_cluster" in getattr(item, "fixturenames", ())]
+    for index, item in enumerate(shared):
+        item.add_marker(pytest.mark.xdist_group(f"slurm-{index % CLUSTERS}"))
     items[:] = shared + [item for item in items if item not in shared]
 
 
