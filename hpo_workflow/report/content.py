@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo_workflow.analysis import Point
+from hpo_workflow.analysis.findings import Finding
+from hpo_workflow.analysis.importance import Importances
+from hpo_workflow.analysis.rungs import Rungs
+from hpo_workflow.analysis.timeline import Timeline
 from hpo_workflow.space import Parameter
 from hpo_workflow.trial import Value
 
@@ -90,6 +94,11 @@ class Content:
         sentence: Who runs it, or why it ended.
         metric, direction, target: The objective.
         figures: The most important numbers: what they are, the number, a remark.
+        findings: What was found and how sure one can be, the most important first.
+        importances: Which parameters made the difference, without any extra; None where there is nothing to compare.
+        distribution: Objective and share of the complete trials that are not above it, ascending.
+        timeline: Who held which slot when; None where no trial ran, or that is not recorded.
+        rungs: Configurations by level; None where the study has no fidelity.
         parameters: What is sampled.
         rows: All trials, by number.
         best: The best trial, None while none is complete.
@@ -120,6 +129,11 @@ class Content:
     parameters: Sequence[Parameter]
     rows: Sequence[Row]
     best: Best | None = None
+    findings: Sequence[Finding] = ()
+    importances: Importances | None = None
+    distribution: Sequence[Point] = ()
+    timeline: Timeline | None = None
+    rungs: Rungs | None = None
     fidelity: str = ""
     stages: Sequence[Stage] = ()
     step: str = "step"

@@ -12,6 +12,7 @@ from hpo_workflow.analysis import (
     Pruning,
     best_so_far,
     busy_s,
+    distribution,
     failures_by_reason,
     gpu_hours,
     lineage,
@@ -123,3 +124,15 @@ def test_of_few_complete_trials_the_best_one_is_the_best_quarter_and_fidelities_
     for number, value in enumerate((0.9, 0.8, 0.2, 0.1)):
         state.add_outcome(ended(number, value, audited="step 1: ..." if number in (1, 2) else ""))
     assert pruning(state) == Pruning(0, None, 1.0, (1, 2), (1, 2), (1,), None)
+
+
+def test_a_distribution_rises_to_one_and_counts_ties_together() -> None:
+    assert distribution([3.0, 1.0, 1.0, math.nan, math.inf, 2.0]) == [(1.0, 0.5), (2.0, 0.75), (3.0, 1.0)]
+    assert distribution([math.nan]) == []
+
+
+def test_a_long_distribution_keeps_both_ends() -> None:
+    few = distribution([float(value) for value in range(5000)], 7)
+    assert len(few) == 7
+    assert few[0] == (0.0, 1 / 5000) and few[-1] == (4999.0, 1.0)
+    assert few == sorted(few)
