@@ -235,6 +235,7 @@ def summarise(
         "warnings": warnings,
         **audited(result),
         **used_gpus(0 if result.get("cached") else result["gpus"], result.get("attempts") or [result]),
+        **({} if result.get("cached") else lost_attempts(result["gpus"], result.get("attempts") or [])),
     }
 
 
@@ -242,6 +243,13 @@ def used_gpus(gpus: Any, attempts: Sequence[Mapping[str, Any]]) -> dict[str, flo
     """GPU-seconds of all attempts of a trial, for `budget.gpu_hours`; nothing where it has no GPU."""
     seconds = sum(float(attempt.get("seconds") or 0.0) for attempt in attempts)
     return {"gpu_s": round(gpus * seconds, 3)} if gpus else {}
+
+
+def lost_attempts(gpus: Any, attempts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How many attempts of a trial were lost, and the GPU-seconds that they took; nothing where none was."""
+    lost = [attempt for attempt in attempts if attempt.get("end") == "lost"]
+    seconds = sum(float(attempt.get("seconds") or 0.0) for attempt in lost)
+    return {"n_lost": len(lost), **({"lost_gpu_s": round(gpus * seconds, 3)} if gpus else {})} if lost else {}
 
 
 def audited(result: Mapping[str, Any]) -> dict[str, str]:
@@ -276,6 +284,7 @@ def _lost(paths: StudyPaths, number: int, batch: int, damage: str, gpus: Any) ->
         "log": None,
         "warnings": [],
         **used_gpus(gpus if isinstance(gpus, int) else 0, attempts),
+        **lost_attempts(gpus if isinstance(gpus, int) else 0, attempts),
     }
 
 

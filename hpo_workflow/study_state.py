@@ -122,11 +122,13 @@ class StudyState:
         self._failed_attempts: dict[int, dict[str, int]] = {}  # of trials that are tried again, by reason
         self.replaced: dict[str, dict[str, Any]] = {}  # proposals that could not be used: by reason, count and example
         self._session = ""  # of the last batch
+        self._elapsed_s: dict[str, float] = {}  # by session, as its last batch tells it
         self._n_roots = 0  # finished trials that count in the budget
         self._ladder = None if spec.fidelity is None else spec.fidelity.ladder
         self.method = None if spec.fidelity is None else _method_of(spec.fidelity)
         self._incumbent: Trial | None = None
         self._gpu_s: dict[int, float] = {}  # what all attempts of a trial have used, lost ones too
+        self._lost_of: dict[int, tuple[int, float]] = {}  # by trial: lost attempts, and the GPU-seconds they took
 
     # ---- replay -----------------------------------------------------------------------------------------
     def add_batch(self, record: Mapping[str, Any]) -> None:
@@ -137,6 +139,7 @@ class StudyState:
         if record["session"] != self._session:
             self._session = record["session"]
             self.begin_run()
+        self._elapsed_s[self._session] = float(record["elapsed_s"])
         if record["identity"] in self.accepted:
             self.last_batch = record
         for reason, said in record.get("replaced", {}).items():
@@ -194,6 +197,9 @@ class StudyState:
         """Take in what parse found out about one emission; an outcome of a trial that does not count is ignored."""
         number = metric["number"]
         self._gpu_s[number] = max(self._gpu_s.get(number, 0.0), _gpu_s(metric))
+        if metric.get("n_lost"):
+            lost = (int(metric["n_lost"]), float(metric.get("lost_gpu_s") or 0.0))
+            self._lost_of[number] = max(lost, self._lost_of.get(number, lost))  # a later outcome tells earlier ones too
         emission = self.emissions.get(number)
         if emission is None or number in self.finished:
             return
@@ -363,6 +369,24 @@ class StudyState:
             if trial.state is TrialState.FAILED:
                 counts[trial.reason or "unknown"] = counts.get(trial.reason or "unknown", 0) + 1
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def n_lost(self) -> int:
+        """How many attempts were lost; metric files of earlier versions do not tell it."""
+        return sum(count for count, _ in self._lost_of.values())
+
+    @property
+    def lost_gpu_hours(self) -> float:
+        """The part of `gpu_hours` that lost attempts took."""
+        return sum(seconds for _, seconds in self._lost_of.values()) / 3600
+
+    def elapsed_s(self, session: str | None = None) -> float:
+        """How long the study had run when its last batch was made.
+
+        Args:
+            session: The token of a session that is not counted: whoever knows when it began adds the time itself.
+        """
+        return max((seconds for token, seconds in self._elapsed_s.items() if token != session), default=0.0)
 
     @property
     def failed_attempts(self) -> Mapping[int, Mapping[str, int]]:

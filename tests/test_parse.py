@@ -366,6 +366,24 @@ def test_all_attempts_of_a_trial_with_gpus_are_counted_also_lost_ones(folder: Fo
     assert folder.parse()["gpu_s"] == 200.0
 
 
+def test_lost_attempts_are_told_apart_from_those_that_came_to_something(folder: Folder) -> None:
+    attempts = [{"attempt": 1, "end": "lost", "seconds": 100.0}, {"attempt": 2, "end": "failed", "seconds": 50.0}]
+    folder.end("accuracy=1\n", 1, gpus=4, attempts=[*attempts, {"attempt": 3, "end": "done", "seconds": 11.0}])
+    metric = folder.parse(1)
+    assert (metric["gpu_s"], metric["n_lost"], metric["lost_gpu_s"]) == (644.0, 1, 400.0)
+    folder.end("accuracy=1\n", 2, gpus=0, attempts=attempts)
+    metric = folder.parse(2)
+    assert metric["n_lost"] == 1 and "lost_gpu_s" not in metric
+    folder.end("accuracy=1\n", 3, gpus=4, attempts=attempts, cached=True)
+    assert "n_lost" not in folder.parse(3), "another study lost them"
+    done = Path(folder.paths.done(12, 3))
+    done.parent.mkdir(parents=True)
+    done.write_text(json.dumps({"number": 12, "batch": 3, "lost": True, "attempts": attempts[:1]}))
+    folder.resources = {"gpu": 2}
+    metric = folder.parse()
+    assert (metric["state"], metric["n_lost"], metric["lost_gpu_s"]) == ("lost", 1, 200.0)
+
+
 @pytest.mark.parametrize(("value", "stops"), [("0.98", False), ("0.985", True), ("0.99", True)])
 def test_a_value_that_reaches_the_target_stops_the_study(folder: Folder, value: str, stops: bool) -> None:
     folder.objective["target"] = 0.985

@@ -325,6 +325,23 @@ def test_gpu_hours_stop_proposing_and_every_attempt_counts() -> None:
     assert ending.sentence == "2 GPU-hours used, and budget.gpu_hours is 2"
 
 
+def test_what_lost_attempts_took_is_a_part_of_the_gpu_hours_and_counted_once() -> None:
+    study = spec(budget=Budget(8, 2), resources={"gpu": 2})
+    emitted = batch(0, {0: x(0.1), 1: x(0.2)}, study)
+    lost = outcome(0, 0, state="lost", gpu_s=1800.0, attempts=1, n_lost=1, lost_gpu_s=1800.0)
+    told_again = outcome(0, 0, 0.5, gpu_s=5400.0, n_lost=2, lost_gpu_s=3600.0)
+    state = state_of(study, emitted, lost, told_again, outcome(1, 0, 0.5, gpu_s=3600.0, n_lost=1))
+    assert (state.n_lost, state.lost_gpu_hours, state.gpu_hours()) == (3, 1.0, 2.5)
+
+
+def test_a_session_that_is_not_over_is_left_out_of_the_time_so_far() -> None:
+    study = spec()
+    state = state_of(study)
+    for number, (session, elapsed) in enumerate([("a", 10.0), ("a", 50.0), ("b", 55.0), ("b", 90.0)]):
+        state.add_batch(batch(number, {}, study, session=session, elapsed_s=elapsed))
+    assert (state.elapsed_s(), state.elapsed_s("b"), state.elapsed_s("a")) == (90.0, 50.0, 90.0)
+
+
 def test_gpu_hours_of_trials_that_count_no_more_were_used_all_the_same() -> None:
     study = spec(budget=Budget(8, 2, gpu_hours=2.0), resources={"gpu": 2})
     other = batch(0, {0: x(0.1)}, study, identity="identity-b")

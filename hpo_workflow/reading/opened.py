@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hpo_workflow.errors import UsageError
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.plan import Plan
-from hpo_workflow.store.session import session_seconds
+from hpo_workflow.store.processes import is_alive
+from hpo_workflow.store.session import read_session, session_seconds
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.store.usage import held_gpu_s
 from hpo_workflow.study_state import Ending, StudyState
@@ -77,15 +78,17 @@ def open_study(argument: str) -> OpenStudy:
     return OpenStudy(argument, folder, current, StudySpec.from_json(current["spec"]), has_run=True)
 
 
-def elapsed_s(folder: StudyFolder) -> float:
-    """How long the study has run, all runs together."""
-    before = max((float(record["elapsed_s"]) for record in folder.batches()), default=0.0)
-    return before + session_seconds(folder.paths)
+def elapsed_s(folder: StudyFolder, state: StudyState) -> float:
+    """How long the study has run, all runs together; the present one by this host's clock."""
+    session = read_session(folder.paths)
+    if session is None or is_alive(session) is False:
+        return state.elapsed_s()
+    return state.elapsed_s(session.get("token")) + session_seconds(folder.paths)
 
 
 def ending_of(folder: StudyFolder, state: StudyState) -> Ending | None:
     """Why a study proposes no more, with the time that it has taken and the GPUs that it holds."""
-    elapsed = elapsed_s(folder) if state.spec.budget.wall_s is not None else 0.0
+    elapsed = elapsed_s(folder, state) if state.spec.budget.wall_s is not None else 0.0
     return state.ending(elapsed, held_gpu_s(folder.paths, state))
 
 

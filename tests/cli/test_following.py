@@ -15,7 +15,7 @@ from hpo_workflow.cli.follow import LOOKS, Follower
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text, trial_texts
 from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
-from hpo_workflow.reading.unfinished import is_running
+from hpo_workflow.reading.unfinished import RunningAttempt, is_running, running_attempt
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.processes import this_process
@@ -151,6 +151,17 @@ def test_a_claim_of_another_host_counts_while_it_is_touched() -> None:
     assert is_running(folder, 0)
     os.utime(folder.paths.claim(0, 1), (time.time() - 1000, time.time() - 1000))
     assert not is_running(folder, 0)
+
+
+def test_watching_asks_slurm_nothing_about_single_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\ntouch called\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    folder, _ = emit(write_study())
+    claim(folder, 0, attempt=1, host="elsewhere", boot="b", pids="p", slurm_job="77", born=1000.5)
+    assert running_attempt(folder, 0) == RunningAttempt(1, 1000.5, "77")
+    assert not Path("called").exists()
 
 
 # ---- progress ----------------------------------------------------------------------------------------------
