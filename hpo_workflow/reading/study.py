@@ -8,7 +8,7 @@ Nothing is changed by it, and it may be made while the study runs: it is the stu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,12 @@ from hpo_workflow.reading.opened import open_study
 from hpo_workflow.reading.rows import trial_rows
 from hpo_workflow.reading.snapshot import Snapshot
 from hpo_workflow.spec import StudySpec
+from hpo_workflow.store.atomic import read_json
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import Value
 
 if TYPE_CHECKING:
+    import optuna
     import pandas
 
 COLUMNS = ("number", "state", "value")
@@ -138,9 +140,19 @@ class Study:
 
     def moments(self, number: int) -> tuple[datetime | None, datetime | None]:
         """When the first attempt of a trial started and when its last one ended; None where that is not known."""
-        result = self.result(number) or {}
+        result = self.result(number)
+        if result is None:
+            return moment(self._claim(number).get("started")), None
         attempts = result.get("attempts") or [result]
         return moment(attempts[0].get("started") or result.get("started")), moment(result.get("ended"))
+
+    def _claim(self, number: int) -> dict[str, Any]:
+        """What the first attempt of a trial wrote when it started; empty while it has not."""
+        try:
+            record = read_json(self.folder.paths.claim(number, 1))
+        except (ValueError, OSError):
+            record = None
+        return record if isinstance(record, dict) else {}
 
     def points(self, number: int) -> dict[str, list[Point]]:
         """Step and value of all that a trial printed, by metric, the objective first; empty where there is nothing."""
@@ -176,6 +188,38 @@ class Study:
     def log(self, number: int) -> str:
         """The log of the last attempt of a trial, as a path."""
         return log_path(self.folder, number)
+
+    # ---- elsewhere ----------------------------------------------------------------------------------------
+    def to_optuna(self) -> optuna.Study:
+        """The same as a study of Optuna in memory; `integrations.optuna_results` says what becomes of what.
+
+        Raises:
+            MissingExtra: Optuna is not installed.
+        """
+        from hpo_workflow.integrations.optuna_results import in_memory  # an extra
+
+        return in_memory(self.name, self.metric, self.direction, self.frozen_trials())
+
+    def frozen_trials(self) -> Iterator[optuna.trial.FrozenTrial]:
+        """All trials that count as Optuna's, by number, each read when it is asked for.
+
+        Raises:
+            MissingExtra: Optuna is not installed.
+        """
+        from hpo_workflow.integrations.optuna_results import Conversion  # an extra
+
+        conversion = Conversion(self.spec.search_space)
+        for row in self._rows:
+            number = row["number"]
+            started, ended = self.moments(number)
+            yield conversion.trial(
+                row,
+                self.sampled(number),
+                points=self.points(number).get(self.metric, ()),
+                started=started,
+                ended=ended,
+                host=str((self.result(number) or {}).get("host") or ""),
+            )
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
