@@ -82,6 +82,11 @@ class Candidate:
                 best = trial
         return best
 
+    @property
+    def n_others(self) -> int:
+        """Trials that have ended and are not complete."""
+        return sum(count for state, count in self.counts.items() if state != "complete")
+
     def by_trials(self) -> Course:
         """The best value so far against the number of complete trials."""
         values = [(index, trial.value) for index, trial in enumerate(self.complete, start=1)]
@@ -175,6 +180,13 @@ def _when(candidate: Candidate, value: float) -> Reached:
         if math.isfinite(trial.value) and reached(trial.value, value, candidate.direction):
             return Reached(index, trial.hours, trial.spent_hours)
     raise AssertionError(f"{candidate.label} has never reached {value}")
+
+
+def time_unit(longest_hours: float) -> tuple[str, float]:
+    """A unit in which a time reads well, and how many of it an hour has."""
+    return next(
+        (unit for unit in (("seconds", 3600.0), ("minutes", 60.0)) if longest_hours * unit[1] < 200), ("hours", 1.0)
+    )
 
 
 def differences(settings: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, tuple[str, ...]], ...]:

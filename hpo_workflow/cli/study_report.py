@@ -95,7 +95,7 @@ def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:
         facts=_facts(folder, plan, spec, state, results),
         inputs=_inputs(folder, plan["identity"]),
         study_file=_study_file(folder),
-        written=_written(),
+        written=written(),
     )
 
 
@@ -340,7 +340,7 @@ def _study_file(folder: StudyFolder) -> str:
     return text if len(text) <= LARGEST_STUDY_FILE else f"{text[:LARGEST_STUDY_FILE]}\n... (cut)"
 
 
-def _written() -> str:
+def written() -> str:
     """When this page was written, and by what."""
     from importlib import metadata
 

@@ -152,6 +152,14 @@ def family(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
     return _svg(frame, "wide", f"{y.title} from trial to trial", _lines(frame, x, y, lines))
 
 
+def race(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
+    """The best so far of several studies, one line each; `kind` of a line is its class."""
+    frame = _wide(rail=False)
+    parts = [_axes(frame, x, y)]
+    parts += [f'<path class="race {line.kind}" d="{_course(frame, x, y, line.points)}"/>' for line in lines]
+    return _svg(frame, "wide", f"best {y.title} so far of each study, by {x.title}", parts)
+
+
 def schedule(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
     """A parameter of all trials, each while it was trained; that of the best trial's line is drawn on top."""
     frame = _small(rail=False)
