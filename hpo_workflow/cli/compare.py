@@ -14,7 +14,7 @@ import click
 
 from hpo_workflow.analysis.comparison import Candidate, Comparison, Ended, compare
 from hpo_workflow.cli.outcome import end_sentence, state_counts
-from hpo_workflow.cli.terminal import duration, number, say, show, table
+from hpo_workflow.cli.terminal import duration, number, show, table
 from hpo_workflow.errors import UsageError
 from hpo_workflow.reading.opened import ending_of
 from hpo_workflow.reading.study import Study
@@ -48,14 +48,12 @@ def command(studies: tuple[str, ...], out: str | None, as_json: bool) -> int:
     """
     candidates = read_candidates(studies)
     comparison = compare(candidates)
-    if out is not None:
-        _write_page(comparison, out, quiet=as_json)
+    written_to = None if out is None else _write_page(comparison, out)
     if as_json:
         print(json.dumps(as_values(comparison), indent=2))
     else:
         show(*lines(comparison))
-        if out is None:
-            show("", "a page with their courses: --out comparison.html")
+        show("", written_to or "a page with their courses: --out comparison.html")
     return 0
 
 
@@ -198,7 +196,8 @@ def lines(comparison: Comparison) -> list[str]:
     return shown
 
 
-def _write_page(comparison: Comparison, out: str, *, quiet: bool) -> None:
+def _write_page(comparison: Comparison, out: str) -> str:
+    """Write the page; gives what to say of it."""
     if os.path.isdir(out):
         example = shlex.quote(os.path.join(out, "comparison.html"))
         raise UsageError(f"--out {out}: this is a folder.\n  Give a file, for example {example}.")
@@ -207,5 +206,4 @@ def _write_page(comparison: Comparison, out: str, *, quiet: bool) -> None:
 
     text = render(comparison, written())
     replace(out, text)
-    if not quiet:
-        say(f"wrote {out} ({max(1, round(len(text.encode()) / 1000))} kB); open it in a browser")
+    return f"wrote {out} ({max(1, round(len(text.encode()) / 1000))} kB); open it in a browser"

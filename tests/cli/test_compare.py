@@ -40,7 +40,7 @@ def test_seeds_are_put_together_and_json_says_it(hpo: Hpo) -> None:
 def test_the_page_is_written_where_it_is_wanted(hpo: Hpo) -> None:
     roots = [finished("a", {0: 0.5}), finished("b", {0: 0.75})]
     answer = hpo("compare", *roots, "--out", "c.html")
-    assert answer.code == 0 and "wrote c.html" in answer.err
+    assert answer.code == 0 and "wrote c.html" in answer.out
     assert "comparison of 2 studies" in Path("c.html").read_text()
 
 
