@@ -106,10 +106,9 @@ def test_an_unknown_verb_names_the_nearest(hpo: Hpo, typed: str, meant: str) -> 
 
 
 def test_a_verb_that_resembles_none_lists_all() -> None:
-    assert unknown_verb("xyzzy") == (
-        "there is no command 'xyzzy'. The commands are init, check, run, submit, stop, status, doctor, best, trials,"
-        " metrics, replay, report."
-    )
+    said = unknown_verb("xyzzy")
+    assert said.startswith("there is no command 'xyzzy'. The commands are init, check, run, ")
+    assert said.removesuffix(".").rpartition("are ")[2].split(", ") == list(VERBS)
 
 
 def test_the_version_is_the_package_s(hpo: Hpo) -> None:
