@@ -46,6 +46,7 @@ MENU = {
         "docs/how-to/failures",
         "docs/how-to/pruning",
         "docs/how-to/results",
+        "docs/how-to/export",
         "docs/how-to/compare",
         "docs/how-to/many-short-trials",
         "docs/how-to/python",

@@ -33,6 +33,7 @@ LEVELS = (
     {"store"},
     {"orphans", "parse", "runner", "study_file"},
     {"reading"},
+    {"export"},
     {"workflow", "replay"},
     {"cli"},
     {"__main__"},

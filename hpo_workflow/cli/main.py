@@ -33,6 +33,7 @@ VERBS = {
     "metrics": "What is read from a log, line by line.",
     "replay": "Whether the proposals follow from the ledger.",
     "report": "A study as one HTML page.",
+    "export": "A study in the formats of other programs.",
     "compare": "Several studies in one table and on one page.",
 }
 """Verb -> what it does. The module of the same name in this folder defines `command`."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -14,13 +11,11 @@ import click
 from hpo_workflow.cli import configurations
 from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import duration, number, printable, say, show, table, value_text
+from hpo_workflow.export.trial_table import Table
 from hpo_workflow.objective import loss_of
 from hpo_workflow.reading.opened import open_study
 from hpo_workflow.reading.rows import trial_rows
 from hpo_workflow.study_state import StudyState
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A text cell that starts with one of these is a formula to a spreadsheet. Source: OWASP, CSV injection."""
 
 EXAMPLES = """\b
 Examples:
@@ -102,55 +97,10 @@ def shown(rows: list[dict[str, Any]], state: StudyState) -> list[str]:
 
 def write_csv(rows: list[dict[str, Any]]) -> None:
     """The rows as CSV on stdout. A text that a spreadsheet would take for a formula gets a `'` in front."""
-    plain = [
-        "number",
-        "config",
-        "state",
-        "value",
-        "fidelity",
-        "parent",
-        "bracket",
-        "reason",
-        "detail",
-        "audited",
-        "seconds",
-        "max_rss_mb",
-        "batch",
-        "origin",
-        "cached",
-        "dir",
-    ]
-    params = sorted({name for row in rows for name in row["params"]})
-    metrics = sorted({name for row in rows for name in row["metrics"]})
-    lines = [line([*plain, *(f"param.{n}" for n in params), *(f"metric.{n}" for n in metrics)])]
-    for row in rows:
-        values = [row[name] for name in plain]
-        values += [row["params"].get(name) for name in params]
-        values += [row["metrics"].get(name) for name in metrics]
-        lines.append(line(values))
-    text = "".join(lines)
+    text = "".join(Table.of(rows).csv(rows))
     sys.stdout.write(printable(text) if is_terminal() else text)
-
-
-def line(values: Iterable[Any]) -> str:
-    """Values as a line of CSV. Told that lines end in `\\r\\n`, Python quotes a cell that holds one of the two."""
-    row = io.StringIO()
-    csv.writer(row, lineterminator="\r\n").writerow(cell(value) for value in values)
-    return row.getvalue()[:-2] + "\n"
 
 
 def is_terminal() -> bool:
     """Whether a person looks at what is printed; a file gets every byte of a value, a terminal what cannot steer it."""
     return sys.stdout.isatty()
-
-
-def cell(value: Any) -> str:
-    """A value as a CSV cell that no spreadsheet runs."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

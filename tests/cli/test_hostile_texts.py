@@ -15,6 +15,7 @@ import yaml
 
 from hpo_workflow.cli import trials as trials_module
 from hpo_workflow.errors import HPOWorkflowError
+from hpo_workflow.export.trial_table import FORMULA_STARTS
 from hpo_workflow.metrics import MetricReader, explain
 from hpo_workflow.spec import Budget
 from hpo_workflow.store.atomic import publish, seal
@@ -73,7 +74,7 @@ def test_no_cell_of_the_csv_is_a_formula_and_all_can_be_read_back(hpo: Hpo, root
         for name, cell in row.items():
             for each in (name, cell):
                 number = each.lstrip("+-").replace(".", "", 1).replace("e-", "").isdigit()
-                assert number or not each.startswith(trials_module.FORMULA_STARTS), each
+                assert number or not each.startswith(FORMULA_STARTS), each
 
 
 def test_csv_on_a_terminal_shows_what_could_steer_it(root: Path, hpo: Hpo, monkeypatch: pytest.MonkeyPatch) -> None:

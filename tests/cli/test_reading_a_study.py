@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo_workflow.cli.trials import cell
+from hpo_workflow.export.trial_table import cell
 from hpo_workflow.reading.logs import log_path
 from hpo_workflow.store.atomic import replace, to_json
 from tests.cli.conftest import Hpo

@@ -1,0 +1,61 @@
+"""Where an export goes: files that appear whole or not at all, and never in the place of somebody else's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from hpo_workflow.errors import UsageError
+from hpo_workflow.store.atomic import open_beside
+
+
+def chosen(out: object, otherwise: str) -> str:
+    """The path that the user gave, or the usual one.
+
+    Raises:
+        UsageError: It is a folder, or no path.
+    """
+    path = otherwise if out is None else str(out)
+    if path in ("", "-"):
+        raise UsageError(f"--out {path!r}: give the path of a file.\n  `hpo trials STUDY --csv` prints a table.")
+    if os.path.isdir(path):
+        example = shlex.quote(os.path.join(path, otherwise))
+        raise UsageError(f"--out {path}: this is a folder.\n  Give a file, for example {example}.")
+    return path
+
+
+def refuse_foreign(path: str, *, is_ours: bool, force: bool) -> None:
+    """Refuse to write over what no export wrote.
+
+    Args:
+        path: What is about to be replaced, if it is there.
+        is_ours: Whether an export wrote it.
+        force: Whether the user wants it replaced whatever it is.
+
+    Raises:
+        UsageError: It is somebody else's.
+    """
+    if os.path.lexists(path) and not is_ours and not force:
+        raise UsageError(
+            f"{path} is there already, and it is not what an export wrote.\n"
+            "  Give another place with --out, or --force to replace it."
+        )
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """A file to be written. It takes the place of what `path` holds when the block ends, and not if the block fails."""
+    descriptor, temporary = open_beside(path)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
