@@ -8,6 +8,7 @@ words what was found and how sure one can be.
 from __future__ import annotations
 
 from hpo_workflow.analysis.summaries import (
+    Observed,
     Point,
     Pruning,
     best_so_far,
@@ -16,12 +17,14 @@ from hpo_workflow.analysis.summaries import (
     failures_by_reason,
     gpu_hours,
     lineage,
+    observed,
     pruning,
     some_of,
     thinned,
 )
 
 __all__ = [
+    "Observed",
     "Point",
     "Pruning",
     "best_so_far",
@@ -30,6 +33,7 @@ __all__ = [
     "failures_by_reason",
     "gpu_hours",
     "lineage",
+    "observed",
     "pruning",
     "some_of",
     "thinned",

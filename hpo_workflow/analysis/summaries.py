@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo_workflow.multifidelity.projection import final_losses
 from hpo_workflow.objective import is_better, loss_of
 from hpo_workflow.study_state import StudyState
-from hpo_workflow.trial import TrialState
+from hpo_workflow.trial import Params, TrialState
 
 Point = tuple[float, float]
 
@@ -93,6 +94,35 @@ def thinned(points: Sequence[Point], cap: int) -> list[Point]:
             kept.add(min(finite, key=lambda index: points[index][1]))
             kept.add(max(finite, key=lambda index: points[index][1]))
     return [points[index] for index in sorted(kept)]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A configuration with a loss that can be compared with that of any other one."""
+
+    number: int
+    params: Params
+    loss: float
+
+
+def observed(state: StudyState) -> list[Observed]:
+    """The configurations of which a loss is known, by number; what is not finite is left out.
+
+    Pruned trials count as `study_state.loss_of_pruned` says. With fidelity there is one loss for each configuration, as
+    if all had been trained as far as the farthest, and one that began with what another had learnt is left out.
+    """
+    losses: dict[int, float | None]
+    if state.spec.fidelity is None:
+        losses = state.losses()
+    else:
+        borrowed = {number for number, emission in state.emissions.items() if not emission.proposal.is_root}
+        steps = [step for step in state.steps() if step.config not in borrowed]
+        losses = final_losses(steps, state.spec.fidelity.ladder.top)
+    return [
+        Observed(number, state.emissions[number].proposal.params, loss)
+        for number, loss in sorted(losses.items())
+        if loss is not None and math.isfinite(loss) and number in state.emissions
+    ]
 
 
 def failures_by_reason(state: StudyState) -> dict[str, list[int]]:
