@@ -380,7 +380,7 @@ def _cure(parameter: Parameter, end: _End) -> str:
     if isinstance(parameter, Categorical):
         return f"Add choices beyond {_shown(end.value)}, if there are any."
     if end.name == "lower" and end.value == 0:
-        return "No smaller value may make sense: then fix it at 0, or ask whether it is needed."
+        return "Widen it downwards; if nothing below 0 makes sense, fix it at 0 or ask whether it is needed."
     direction = "downwards" if end.name == "lower" else "upwards"
     return f"Widen it {direction}, if values beyond {_shown(end.value)} make sense."
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FEWEST = 20
 """Of fewer trials nothing is said: an interval would go from nothing to all."""
 
+PLENTY = 100
+"""From so many on, the penalty hardly makes shares smaller."""
+
 MOST = 2000
 """Of more trials so many are taken, evenly spread: the interval is narrow enough."""
 
@@ -119,7 +122,8 @@ def importances(parameters: Sequence[Parameter], trials: Sequence[tuple[Params, 
         bounded = [min(max(float(each), 0.0), 1.0) for each in (values.mean(), low, high)]
         found.append(Importance(name, *bounded, sum(name in params for params, _ in known)))
     found.sort(key=lambda each: -each.share)  # of equals the first in the file
-    return Importances(tuple(found), explained, n, "")
+    note = f"Estimated from {n} trials: with so few, shares come out smaller than they are." if n < PLENTY else ""
+    return Importances(tuple(found), explained, n, note)
 
 
 def _ranks(values: Sequence[float]) -> np.ndarray:

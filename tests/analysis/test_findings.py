@@ -236,10 +236,10 @@ def test_choices_without_an_order_and_two_values_have_none() -> None:
         assert told(rising(trials, [3.0 - i % 3 for i in range(60)], {"p": parameter}), "edge") == []
 
 
-def test_a_range_that_begins_at_zero_is_not_to_be_widened_below() -> None:
+def test_a_range_that_begins_at_zero_may_have_nothing_below() -> None:
     values: list[Value] = list(uniform(60))
     (text,) = told(rising(values, [float(v) for v in values], {"dropout": UNIT}), "edge")
-    assert "No smaller value may make sense" in text and "Widen" not in text
+    assert "if nothing below 0 makes sense, fix it at 0" in text
 
 
 # ---- budget ------------------------------------------------------------------------------------------------

@@ -110,6 +110,11 @@ def test_an_interplay_without_main_effects_is_not_claimed() -> None:
     assert found.explained is not None and found.explained < 0.1
 
 
+def test_not_so_few_trials_say_that_shares_are_too_small() -> None:
+    assert importances(PARAMETERS, noisy(40, 0.5)).note.startswith("Estimated from 40 trials: ")
+    assert importances(PARAMETERS, noisy(200, 0.5)).note == ""
+
+
 def test_few_trials_say_nothing_and_why() -> None:
     found = importances(PARAMETERS, [*noisy(FEWEST - 1, 0.1), ({"a": 0.5}, math.nan)])
     assert found == Importances((), None, FEWEST - 1, "Importances need 20 trials with a value; there are 19.")
