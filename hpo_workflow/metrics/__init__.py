@@ -12,6 +12,7 @@ lines           a stream of bytes -> numbered lines
 line_formats    what `metrics.format` finds on a line: equals, katib, json
 user_patterns   `metrics.define` and `metrics.lines`, and the watchdog over their regular expressions
 line_scanner    one line -> all that stands on it
+repeated_lines  lines that differ from an earlier one in digits only, and are read faster
 extraction      what was found in the output of one attempt, and what it makes of the trial
 hints           sentences for a person whose objective was not found as meant
 reader          the output of a program, while it is printed -> points

@@ -9,7 +9,7 @@ from hpo_workflow.objective import loss_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 
@@ -48,6 +48,34 @@ class Series:
                 self.lowest = point
             if self.highest is None or value > self.highest[2]:
                 self.highest = point
+
+    def extend(self, steps: Sequence[float], values: Sequence[float], cap: int) -> None:
+        """`append` for many points, and at least one."""
+        begin = self.count
+        total = sum(values)
+        if total - total != 0 or len(values) < 4:
+            for step, value in zip(steps, values):  # noqa: B905 - 3.8
+                self.append(float(step), value, cap)
+            return
+        self.count += len(values)
+        self.last = (self.count - 1, float(steps[-1]), values[-1])
+        at = -begin % self._stride
+        while at < len(values):
+            stop = at + max(1, cap + 1 - len(self._values)) * self._stride
+            self._steps.extend(steps[at : stop : self._stride])
+            self._values.extend(values[at : stop : self._stride])
+            while len(self._values) > cap:
+                self._steps = self._steps[::2]
+                self._values = self._values[::2]
+                self._stride *= 2
+            at = stop + -(begin + stop) % self._stride
+        low, high = min(values), max(values)
+        if self.lowest is None or low < self.lowest[2]:
+            index = values.index(low)
+            self.lowest = (begin + index, float(steps[index]), low)
+        if self.highest is None or high > self.highest[2]:
+            index = values.index(high)
+            self.highest = (begin + index, float(steps[index]), high)
 
     def points(self) -> list[tuple[float, float]]:
         """(step, value) in the order of printing."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 from hpo_workflow.metrics.numbers import excerpt, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
 CAP_SHAPES = 16
 """Kinds of lines that are told apart."""
+CAP_KEYS = 1000
 
 _MASK_NUMBER = re.compile(
     rb"(?<![A-Za-z])[+-]?(?:\d+(?:[.,_:]\d+)*\.?(?:[eE][+-]?\d+)?|\.\d+|(?:nan|inf(?:inity)?)\b)", re.I
@@ -49,7 +51,7 @@ class LineKinds:
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._kind_of: dict[bytes, str] = {}
+        self._kind_of: dict[bytes, str] = {}  # line without its digits -> kind
         self._last = ""
 
     def __len__(self) -> int:
@@ -62,11 +64,24 @@ class LineKinds:
             masked = _MASK_NUMBER.sub(b"#", line[:2000])
             masked = _MASK_SPACE.sub(b" ", _MASK_BAR.sub(b"~", masked)).strip()
             kind = excerpt(masked, 120)
-            if len(self._kind_of) < 100:
+            if len(self._kind_of) < CAP_KEYS:
                 self._kind_of[key] = kind
         if kind in self._counts or len(self._counts) < CAP_SHAPES:
             self._counts[kind] = self._counts.get(kind, 0) + 1
         self._last = kind
+
+    def knows(self, key: bytes) -> bool:
+        """Whether lines that are `key` without their digits `count_again` can count."""
+        return key in self._kind_of
+
+    def count_again(self, keys: Sequence[bytes]) -> None:
+        """Count lines more, given each without its digits; all are known."""
+        for key, n in Counter(keys).items():
+            kind = self._kind_of[key]
+            if kind in self._counts:
+                self._counts[kind] += n
+        if keys:
+            self._last = self._kind_of[keys[-1]]
 
     def shapes(self) -> list[list[Any]]:
         """`[[shape, count], ...]`; a shape is a line of the kind with its numbers masked."""

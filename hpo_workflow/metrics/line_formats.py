@@ -25,11 +25,15 @@ from hpo_workflow.metrics.numbers import (
     value_at,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Control characters, white space, brackets and quotes separate names; bytes of multi-byte characters belong to names,
 # so that `é_loss=1` is not `loss`.
 _SEPARATOR = rb"\x00-\x20()\[\]{},;|\"'`<>\x7f"
 _NAME = rb"[A-Za-z0-9_\x80-\xff](?:[\w./:@\x80-\xff-]*[\w\x80-\xff])?"
-_EQUALS = re.compile(
+EQUALS = re.compile(
     rb"(?<![^" + _SEPARATOR + rb"])(" + _NAME + rb")[ \t]*=(?!=)[ \t]*(?:(" + DECIMAL + rb")" + END + rb")?"
 )
 _KATIB_NUMBER = re.compile(rb"[\t\n\f\r ]*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)")
@@ -46,7 +50,7 @@ def scan_equals(line: bytes) -> list[Found]:
     """All `name=value` of the line, in its order."""
     found = []
     try:
-        for raw, number in _EQUALS.findall(line):
+        for raw, number in EQUALS.findall(line):
             if len(number) > CAP_NUMBER:
                 return _scan_equals_one_by_one(line)
             found.append(_new(Found, (_text(raw), float(number), "", "", "")))
@@ -59,7 +63,7 @@ def _scan_equals_one_by_one(line: bytes) -> list[Found]:
     """The same where not everything is a plain number: slower, with what is wrong."""
     found = []
     rejected = 0
-    for match in _EQUALS.finditer(line):
+    for match in EQUALS.finditer(line):
         raw, number = match.groups()
         name = _text(raw)
         if number is not None and len(number) <= CAP_NUMBER:
@@ -81,31 +85,39 @@ def scan_katib(line: bytes) -> list[Found]:
     Source: kubeflow/katib, pkg/metricscollector/v1beta1/common/const.go (Go's RE2: `\\w`, `\\d` are ASCII).
     """
     found: list[Found] = []
-    start = rejected = 0
-    while True:
-        equals = line.find(b"=", start)
-        if equals < 0:
-            return found
-        before = line[start:equals].rstrip(b"\t\n\f\r ")
-        name = before[len(before.rstrip(_KATIB_NAME)) :]
-        shown = line[start + len(before) - len(name) : equals + 40]
-        start = equals + 1
-        if not name:
-            continue
-        match = _KATIB_NUMBER.match(line, start)
-        assert match is not None  # every part is optional
-        number = match.group(1)
-        start = match.end()
-        text = name.decode()
-        if number.lstrip(b"+-")[:1] not in (b"", b"e", b"E"):  # the rule lets no other text through that is no number
-            found.append(Found(text, float(number), "", "", ""))
+    rejected = 0
+    for start, end, number in katib_matches(line):
+        text = line[start:end].decode()
+        digits = number.group(1)
+        if digits.lstrip(b"+-")[:1] not in (b"", b"e", b"E"):  # the rule lets no other text through that is no number
+            found.append(Found(text, float(digits), "", "", ""))
             continue
         rejected += 1
         if rejected <= CAP_REJECTED:
-            reason = f"katib's rule reads `{number.decode()}` here, which is no number"
-            found.append(Found(text, None, excerpt(shown, 80), "ambiguous", reason))
+            reason = f"katib's rule reads `{digits.decode()}` here, which is no number"
+            found.append(Found(text, None, excerpt(line[start : number.start() + 39], 80), "ambiguous", reason))
         else:
             found.append(Found(text, None, "", "ambiguous", "one of many on this line"))
+    return found
+
+
+def katib_matches(line: bytes) -> Iterator[tuple[int, int, re.Match[bytes]]]:
+    """Start and end of each name, and the match behind its `=`, whose group 1 is what Katib takes for a number."""
+    start = 0
+    while True:
+        equals = line.find(b"=", start)
+        if equals < 0:
+            return
+        before = line[start:equals].rstrip(b"\t\n\f\r ")
+        name = len(before.rstrip(_KATIB_NAME))
+        begin, end = start + name, start + len(before)
+        start = equals + 1
+        if begin == end:
+            continue
+        match = _KATIB_NUMBER.match(line, start)
+        assert match is not None  # every part is optional
+        start = match.end()
+        yield begin, end, match
 
 
 def scan_json(line: bytes) -> tuple[list[Found], str]:

@@ -38,6 +38,7 @@ class LineScanner:
         format, lines: As in the section.
         defined: The metrics that `define` reads.
         with_own_lines: Those of them that have `lines` of their own, and so are read from what `lines` keeps out.
+        after: Text, pattern and metric of the rules that look for a text.
         watched: Whether there are regular expressions of the user, so that `watchdog` must be entered.
     """
 
@@ -53,6 +54,7 @@ class LineScanner:
             lines = UserPattern(rule["lines"], f"metrics.define.{name}.lines") if rule.get("lines") else None
             self._define.append((name, after, regex, lines))
         self.defined = {rule[0] for rule in self._define}
+        self.after = [(metrics["define"][rule[0]]["after"], rule[1], rule[0]) for rule in self._define if rule[1]]
         self.with_own_lines = {name for name, _, _, lines in self._define if lines is not None}
         self.watched = self._filter is not None or any(regex or lines for _, _, regex, lines in self._define)
         self.watchdog = Watchdog()
@@ -67,10 +69,9 @@ class LineScanner:
         read, found, broken = True, [], ""
         given_up: list[Found] = []
         text: str | None = None
-        label = _RANK_LABEL.match(line) if self._labels else None
+        labelled = self.label(line) if self._labels else 0
         if self.watched:
             text = line[:CAP_PATTERN].decode("utf-8", "replace")
-            labelled = len(label.group()) if label else 0
             read = self._passes(self._filter, text, labelled, given_up)
         if read:
             if self.format == "equals":
@@ -78,7 +79,7 @@ class LineScanner:
             elif self.format == "katib":
                 found = scan_katib(line) if b"=" in line else []
             else:
-                found, broken = scan_json(line[label.end() :] if label else line)
+                found, broken = scan_json(line[labelled:] if labelled else line)
             if self.defined and found:
                 found = [item for item in found if item.name not in self.defined]
         for name, after, regex, lines in self._define:
@@ -95,6 +96,12 @@ class LineScanner:
                     if item is not None:
                         found.append(item)
         return read, found, broken, given_up
+
+    @staticmethod
+    def label(line: bytes) -> int:
+        """Length of the label that `srun --label` put before the line."""
+        label = _RANK_LABEL.match(line) if line[:1] <= b"9" else None  # it starts with a digit, or space before it
+        return label.end() if label else 0
 
     def _passes(self, pattern: UserPattern | None, text: str, label: int, given_up: list[Found]) -> bool:
         if pattern is None:

@@ -9,7 +9,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 CAP_LINE = 64 * 1024
 """Bytes of a line that are read."""
@@ -31,6 +31,40 @@ class Lines:
         """Lines so far, the last one also where it has no end yet."""
         return self.number - self._at_start
 
+    def block(self, data: bytes) -> tuple[bytes, Sequence[int]]:
+        """The text of the lines that end in `data`, with `\\n` between them, and the number of each line.
+
+        Lines may be empty, and longer than CAP_LINE; `bounded` makes of each what is read of it.
+        """
+        if data:
+            self._at_start = data.endswith(b"\n")
+        if len(self._rest) > CAP_LINE:  # the rest of an over-long line is not kept
+            ends = [position for position in (data.find(b"\n"), data.find(b"\r")) if position >= 0]
+            if not ends:
+                return b"", ()
+            data = data[min(ends) :]
+        end = max(data.rfind(b"\n"), data.rfind(b"\r"))
+        if end < 0:
+            self._rest += data[: CAP_LINE + 1 - len(self._rest)]
+            return b"", ()
+        text = self._rest + data[: end + 1]
+        self._rest = data[end + 1 : end + CAP_LINE + 2]
+        first = self.number
+        numbers: Sequence[int]
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+        if b"\r" in text:
+            numbers = []
+            for ended in text.split(b"\n"):
+                numbers += [self.number] * (ended.count(b"\r") + 1)
+                self.number += 1
+            self.number -= 1
+            text = text.replace(b"\r", b"\n")
+        else:
+            self.number += text.count(b"\n")
+            numbers = range(first, self.number)
+        return text[:-1], numbers
+
     def feed(self, data: bytes, needle: bytes = b"") -> Iterator[tuple[int, bytes]]:
         """The lines that end in `data`.
 
@@ -38,35 +72,18 @@ class Lines:
             data: The next piece of the stream.
             needle: The caller has no use for lines without it, and most of them are then left out.
         """
-        if data:
-            self._at_start = data.endswith(b"\n")
-        if len(self._rest) > CAP_LINE:  # the rest of an over-long line is not kept
-            ends = [position for position in (data.find(b"\n"), data.find(b"\r")) if position >= 0]
-            if not ends:
-                return
-            data = data[min(ends) :]
-        pieces = (self._rest + data).split(b"\n")
-        last = len(pieces) - 1
-        for index, piece in enumerate(pieces):
-            if needle not in piece and index != last and len(piece) <= CAP_LINE:
-                self.number += 1
-                continue
-            segments = piece.split(b"\r") if b"\r" in piece else [piece]
-            rest = segments.pop() if index == last else None
-            for segment in segments:
-                if segment:
-                    yield self.number, self._bounded(segment)
-            if rest is None:
-                self.number += 1
-            else:
-                self._rest = rest[: CAP_LINE + 1]
+        text, numbers = self.block(data)
+        for number, line in zip(numbers, text.split(b"\n")):  # noqa: B905 - 3.8
+            if line and (needle in line or len(line) > CAP_LINE):
+                yield number, self.bounded(line)
 
     def close(self) -> Iterator[tuple[int, bytes]]:
         rest, self._rest = self._rest, b""
         if rest:
-            yield self.number, self._bounded(rest)
+            yield self.number, self.bounded(rest)
 
-    def _bounded(self, line: bytes) -> bytes:
+    def bounded(self, line: bytes) -> bytes:
+        """What is read of a line."""
         if len(line) > CAP_LINE:
             self.cut += 1
             line = line[:CAP_LINE]

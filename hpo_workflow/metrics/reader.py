@@ -8,12 +8,15 @@ from hpo_workflow.metrics.line_formats import scan_json
 from hpo_workflow.metrics.line_scanner import LineScanner
 from hpo_workflow.metrics.lines import CAP_LINE, Lines
 from hpo_workflow.metrics.numbers import Found, excerpt, is_finite
+from hpo_workflow.metrics.repeated_lines import DIGITS, RepeatedLines
 from hpo_workflow.objective import loss_of, reached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from hpo_workflow.metrics.repeated_lines import RepeatedLine
 
 CAP_POINTS = 10_000
 """Points of one metric that are kept; beyond it every second, fourth, ... and the last, lowest and highest."""
@@ -43,8 +46,11 @@ class MetricReader:
         self._target: float | None = objective.get("target") if stops else None
         self._step_name: str | None = metrics.get("step")
         self._scanner = LineScanner(metrics, self.objective)
-        self._plain = self._scanner.format == "equals" and not (self._scanner.lines or self._scanner.defined)
         self._wanted = {self.objective, *self._scanner.defined} | ({self._step_name} if self._step_name else set())
+        self._can_repeat = RepeatedLines.can_read(self._scanner)
+        self._repeated = RepeatedLines(self._scanner, self._wanted, self._usable)
+        signs = [b"{" if self._scanner.format == "json" else b"="]
+        self._signs = signs + [text.encode() for text, _, _ in self._scanner.after]
         self._printed = Lines()
         self._recorded = Lines()
         self._series: dict[str, Series] = {}
@@ -64,18 +70,38 @@ class MetricReader:
         self._broken_json: dict[str, Any] | None = None
         self._blank = True
 
-    def feed(self, data: bytes) -> list[tuple[str, float, float]]:
-        """Read more of what the program printed; the new points as (name, step, value)."""
-        # Once the objective was found or mentioned, a line on which no metric can stand says nothing more.
-        settled = self._plain and (self._mention is not None or bool(self._kinds))
-        return self._consume(self._printed.feed(data, b"=" if settled else b""))
+    def feed(self, data: bytes) -> list[tuple[float, float]]:
+        """Read more of what the program printed; the new points of the objective as (step, value)."""
+        text, numbers = self._printed.block(data)
+        if not text:
+            return []
+        if not self._can_repeat:
+            return self._consume(zip(numbers, text.split(b"\n")))  # noqa: B905 - 3.8
+        points: list[tuple[float, float]] = []
+        clean = b"\x1b" not in text and b"\x00" not in text  # else a name may be there that shows only without them
+        if not self._is_settled() and not (clean and self._objective_bytes not in text.lower()):
+            lines = text.split(b"\n")
+            n = 0
+            while n < len(lines) and not self._is_settled():
+                points += self._consume([(numbers[n], lines[n])])
+                n += 1
+            text, numbers = b"\n".join(lines[n:]), numbers[n:]
+        return points + self._read_repeated(text, numbers, self._signs if clean or len(self._signs) == 1 else [b""])
 
-    def feed_records(self, data: bytes) -> list[tuple[str, float, float]]:
+    def _is_settled(self) -> bool:
+        """Whether the objective was found or mentioned: a line on which no metric can stand then says nothing more."""
+        return self._mention is not None or bool(self._kinds)
+
+    def feed_records(self, data: bytes) -> list[tuple[float, float]]:
         """Read more of $HPO_METRICS_FILE. A metric that stands there is not taken from the printed text."""
-        points: list[tuple[str, float, float]] = []
+        points: list[tuple[float, float]] = []
         for number, line in self._recorded.feed(data):
             points += self._record(number, line)
         return points
+
+    def found(self) -> dict[str, list[tuple[float, float]]]:
+        """The points of all metrics so far, as (step, value); reading goes on."""
+        return {name: series.points() for name, series in {**self._series, **self._records}.items()}
 
     def best(self) -> float | None:
         """The best finite value of the objective so far."""
@@ -91,18 +117,101 @@ class MetricReader:
         best = self.best()
         return best is not None and reached(best, self._target, self._direction)
 
-    def _consume(self, lines: Iterator[tuple[int, bytes]]) -> list[tuple[str, float, float]]:
-        points: list[tuple[str, float, float]] = []
+    def _consume(self, lines: Iterable[tuple[int, bytes]]) -> list[tuple[float, float]]:
+        points: list[tuple[float, float]] = []
         if not self._scanner.watched:
             for number, line in lines:
-                self._line(number, line, points)
+                if line:
+                    self._line(number, self._printed.bounded(line), points)
             return points
         with self._scanner.watchdog:
             for number, line in lines:
-                self._line(number, line, points)
+                if line:
+                    self._line(number, self._printed.bounded(line), points)
         return points
 
-    def _line(self, number: int, line: bytes, points: list[tuple[str, float, float]]) -> None:
+    def _read_repeated(self, text: bytes, numbers: Sequence[int], signs: list[bytes]) -> list[tuple[float, float]]:
+        """`_consume` for many lines, most of which are like earlier ones.
+
+        The objective was found or mentioned before, or these lines do not mention it; so a line on which there is none
+        of `signs` says nothing.
+        """
+        points: list[tuple[float, float]] = []
+        kinds: list[RepeatedLine] = []
+        rows: list[tuple[bytes, ...]] = []
+        known = self._repeated.kinds
+        self._blank = self._blank and not text.strip(b"\n")
+        keys = text.translate(None, DIGITS).split(b"\n")
+        for number, line, key in zip(numbers, text.split(b"\n"), keys):  # noqa: B905 - 3.8
+            for kind in known.get(key, ()):
+                match = kind.match(line)
+                if match is not None:
+                    kinds.append(kind)
+                    rows.append(match.groups())
+                    break
+            else:
+                for sign in signs:
+                    if sign in line:
+                        break
+                else:
+                    if len(line) <= CAP_LINE:
+                        continue
+                if rows:
+                    self._take(kinds, rows, points)
+                    kinds, rows = [], []
+                self._line(number, self._printed.bounded(line), points)
+                self._repeated.learn(line, key)
+        if rows:
+            self._take(kinds, rows, points)
+        return points
+
+    def _take(
+        self, kinds: list[RepeatedLine], rows: list[tuple[bytes, ...]], points: list[tuple[float, float]]
+    ) -> None:
+        """Take in the numbers of lines of known kinds, in their order; what `_line` does for one line."""
+        row_steps: list[float | None] = []
+        if self._step_name is not None:
+            for kind, row in zip(kinds, rows):  # noqa: B905 - 3.8
+                if self._step_name in kind.names:
+                    value = float(row[kind.names.index(self._step_name)])
+                    self._step = value if is_finite(value) else self._step
+                row_steps.append(self._step)
+        columns: Mapping[str, Sequence[bytes]]
+        steps: dict[str, list[float | None]]
+        names = {kind.names for kind in set(kinds)}
+        if len(names) == 1:
+            columns = dict(zip(names.pop(), zip(*rows)))  # noqa: B905 - 3.8
+            steps = dict.fromkeys(columns, row_steps)
+        else:
+            texts: dict[str, list[bytes]] = {name: [] for group in names for name in group}
+            columns = texts
+            for kind, row in zip(kinds, rows):  # noqa: B905 - 3.8
+                for name, text in zip(kind.names, row):  # noqa: B905 - 3.8
+                    texts[name].append(text)
+            steps = {name: [] for name in texts}
+            for kind, step in zip(kinds, row_steps):  # noqa: B905 - 3.8
+                for name in kind.names:
+                    steps[name].append(step)
+        for name, column in columns.items():
+            if name == self._step_name:
+                continue
+            series = self._series[name]
+            values = list(map(float, column))
+            at: Sequence[float] = range(series.count + 1, series.count + 1 + len(values))
+            if row_steps:
+                at = [float(i) if step is None else step for i, step in zip(at, steps[name])]  # noqa: B905 - 3.8
+            series.extend(at, values, self._cap)
+            if name == self.objective:
+                self._last_problem = None
+                points += zip(map(float, at), values)  # noqa: B905 - 3.8
+        self._kinds.count_again([kind.key for kind in kinds if self.objective in kind.names])
+
+    def _usable(self, names: tuple[str, ...], key: bytes) -> bool:
+        """Whether `_take` can do with lines of these metrics all that `_line` does."""
+        kept = all(name in self._series or name == self._step_name for name in names)
+        return kept and (self.objective not in names or self._kinds.knows(key))
+
+    def _line(self, number: int, line: bytes, points: list[tuple[float, float]]) -> None:
         self._blank = False
         _, found, broken, given_up = self._scanner.scan(line)
         for item in given_up:
@@ -136,8 +245,8 @@ class MetricReader:
                 continue
             step = self._step if self._step is not None else series.count + 1.0
             series.append(step, item.value, self._cap)
-            points.append((name, step, item.value))
             if name == self.objective:
+                points.append((step, item.value))
                 self._last_problem = None
         if seen:
             if self._scanner.lines is None:
@@ -147,7 +256,7 @@ class MetricReader:
         if broken and self._broken_json is None and self._objective_bytes in line.lower():
             self._broken_json = self._problem(number, Found(self.objective, None, excerpt(line, 80), "word", broken))
 
-    def _record(self, number: int, line: bytes) -> list[tuple[str, float, float]]:
+    def _record(self, number: int, line: bytes) -> list[tuple[float, float]]:
         found, broken = scan_json(line)
         step_name = self._step_name or "step"
         points = []
@@ -165,7 +274,8 @@ class MetricReader:
             if series is not None:
                 at = step if step is not None and is_finite(step) else series.count + 1.0
                 series.append(at, item.value, self._cap)
-                points.append((item.name, at, item.value))
+                if item.name == self.objective:
+                    points.append((at, item.value))
         return points
 
     def _series_of(self, table: dict[str, Series], name: str) -> Series | None:
@@ -264,14 +374,14 @@ class MetricReader:
 
 def feed_files(
     reader: MetricReader, files: Iterable[tuple[str, str]]
-) -> Iterator[tuple[list[tuple[str, float, float]], bool]]:
+) -> Iterator[tuple[list[tuple[float, float]], bool]]:
     """Read what earlier attempts of a trial have left, for a trial whose attempts go on from each other.
 
     Args:
         files: Log and metrics file of each attempt, in order; those that are not there are passed over.
 
     Yields:
-        The points of a piece, and whether they stood in a metrics file.
+        The objective's points of a piece, and whether they stood in a metrics file.
     """
     for log, records in files:
         for path, feed in ((records, reader.feed_records), (log, reader.feed)):

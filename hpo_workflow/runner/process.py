@@ -299,9 +299,9 @@ class MetricsFile:
         self._reader = reader
         self._offset = 0
 
-    def read(self) -> list[tuple[str, float, float]] | None:
+    def read(self) -> list[tuple[float, float]] | None:
         """Read what is new: its points, None where there was nothing."""
-        points: list[tuple[str, float, float]] | None = None
+        points: list[tuple[float, float]] | None = None
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -493,7 +493,7 @@ class Supervisor:
         self._take(self._reader.feed(data), recorded=False)
         return True
 
-    def _take(self, points: list[tuple[str, float, float]], recorded: bool) -> None:
+    def _take(self, points: list[tuple[float, float]], recorded: bool) -> None:
         """What new points of metrics mean: the target comes first."""
         if points:
             self._stop_at_target()

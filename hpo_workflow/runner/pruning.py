@@ -42,7 +42,6 @@ class Pruning:
         index: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metric: str = spec["objective"]["metric"]
         self._pruner = Pruner(spec["pruner"], spec["objective"], spec["seed"], number)
         self._index = CurveIndex(index, number, fidelity)
         self._clock = clock
@@ -52,22 +51,21 @@ class Pruning:
         self.due: float | None = None
         self.finding: Finding | None = None
 
-    def report(self, points: Sequence[tuple[str, float, float]], recorded: bool) -> None:
+    def report(self, points: Sequence[tuple[float, float]], recorded: bool) -> None:
         """Take in what was read.
 
         Args:
-            points: Metric, step and value.
-            recorded: Whether they stood in $HPO_METRICS_FILE, whose values of a metric stand for the printed ones.
+            points: Step and value of the objective.
+            recorded: Whether they stood in $HPO_METRICS_FILE, whose values stand for the printed ones.
         """
         if self.finding is not None or (self._is_recorded and not recorded):
             return
         pruner = self._pruner
-        for name, step, value in points:
-            if name == self._metric:
-                if recorded and not self._is_recorded:
-                    self._is_recorded = True
-                    pruner.forget()
-                pruner.report(step, value)
+        if points and recorded and not self._is_recorded:
+            self._is_recorded = True
+            pruner.forget()
+        for step, value in points:
+            pruner.report(step, value)
         if self.due is None and pruner.is_due():
             self.due = self._next
 

@@ -25,9 +25,9 @@ def test_the_step_is_on_the_line_or_before_it_or_counted() -> None:
 
 def test_new_points_are_told_as_they_come() -> None:
     reader = MetricReader({}, LOSS)
-    assert reader.feed(b"loss=1\nlo") == [("loss", 1.0, 1.0)]
+    assert reader.feed(b"loss=1\nlo") == [(1.0, 1.0)]
     assert reader.feed(b"ss=2") == []
-    assert reader.feed(b"\r") == [("loss", 2.0, 2.0)]
+    assert reader.feed(b"\r") == [(2.0, 2.0)]
 
 
 def test_the_metrics_file_outweighs_what_is_printed() -> None:

@@ -289,13 +289,13 @@ def pruning(tmp_path: Path, **settings: Any) -> tuple[Pruning, Clock]:
 
 def test_judgements_keep_their_distance_and_none_is_forgotten(tmp_path: Path) -> None:
     made, clock = pruning(tmp_path)
-    made.report([("other", 1, 9.0)], False)
+    made.report([], False)
     assert made.due is None
-    made.report([("loss", 1, 9.0)], False)
+    made.report([(1, 9.0)], False)
     assert made.due == clock.now
     assert made.judge() is None
     assert made.due is None
-    made.report([("loss", 2, 9.0), ("loss", 3, 9.0)], False)
+    made.report([(2, 9.0), (3, 9.0)], False)
     assert made.due == clock.now + PAUSE_S
     assert made.judge() is None
     assert made.finding is None
@@ -304,7 +304,7 @@ def test_judgements_keep_their_distance_and_none_is_forgotten(tmp_path: Path) ->
     assert found is made.finding
     assert found is not None
     assert found.sentence == "step 3: no better loss than 9 in 2 reports"
-    made.report([("loss", 4, 9.0)], False)
+    made.report([(4, 9.0)], False)
     assert made.due is None
 
 
@@ -314,7 +314,7 @@ def test_the_index_is_looked_at_once_a_second(tmp_path: Path) -> None:
     for step in range(30):
         if step == 1:
             (tmp_path / "i").write_text(curve_line(1, 0.5) + curve_line(2, 0.4))
-        made.report([("loss", step, 9.0)], False)
+        made.report([(step, 9.0)], False)
         made.judge()
         seen.append(len(made._index.others))
         clock.now += PAUSE_S
