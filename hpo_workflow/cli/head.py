@@ -145,6 +145,40 @@ def write_head(paths: StudyPaths, head: Mapping[str, Any], **changes: Any) -> di
     return changed
 
 
+def head_facts(head: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The head as a Slurm job, where the study was submitted: its state, its job, the one that follows."""
+    return None if head is None else {key: head.get(key) for key in ("state", "job", "next", "why", "at")}
+
+
+def head_lines(head: Mapping[str, Any] | None, asked: Mapping[str, Any] | None, runs: bool, root: str) -> list[str]:
+    """The same for people, and who has asked to stop.
+
+    Args:
+        head: What `head_facts` gave.
+        asked: The request to stop, if there is one.
+        runs: Whether somebody runs the study.
+        root: Its folder.
+    """
+    shown = []
+    if asked is not None and runs:
+        what = "running trials finish" if asked["running"] == "finish" else "running trials are being ended"
+        shown.append(f"being stopped ({asked['by']}, {asked['at']}): no new trials, {what}")
+    if head is None:
+        return shown
+    if head["state"] == "submitted":
+        shown.append(f"its head is submitted, Slurm job {head['job']}; squeue shows when it starts")
+    elif head["state"] == "handed over":
+        shown.append(f"its next head is submitted, Slurm job {head['next']}; squeue shows when it starts")
+    elif head["state"] == "running" and runs:
+        shown.append(f"its head is Slurm job {head['job']}; job {head['next']} goes on after that")
+    elif head["state"] == "running":
+        shown.append(f"its head, Slurm job {head['job']}, has ended; job {head['next']} goes on if it is in the queue")
+    elif head["state"] in ("refused", "gave up"):
+        why = f": {head['why']}" if head["why"] else ""
+        shown.append(f"its head has ended ({head['state']}{why}); see {root}/state/head.log")
+    return shown
+
+
 def crashes_after(head: Mapping[str, Any], progress: int) -> int:
     """How many heads in a row have died without having brought the study further, told when the next one begins.
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from hpo_workflow.cli.follow import Follower
-from hpo_workflow.cli.terminal import duration, number, one_line, params_text, plural, printable
+from hpo_workflow.cli.follow import Follower, Standing
+from hpo_workflow.cli.terminal import duration, number, one_line, plural, printable
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import Trial, TrialState
-
-if TYPE_CHECKING:
-    from rich.live import Live
-    from rich.text import Text
 
 HEARTBEAT_S = 60.0
 QUEUE_S = 10.0
 """After so long a silence a change in the cluster's queue is worth a line."""
 
-BAR = 30
+DRAW_S = 0.9
+"""Between two pictures while nothing comes but time."""
 
 
 def counts_text(state: StudyState, n_running: int) -> str:
@@ -38,15 +37,6 @@ def counts_text(state: StudyState, n_running: int) -> str:
     if cancelled:
         words.append(f"{cancelled} cancelled")
     return ", ".join(words)
-
-
-def best_text(state: StudyState) -> str:
-    """The best so far with its trial and parameters; empty while there is none."""
-    best = state.incumbent
-    if best is None:
-        return ""
-    params = params_text(state.spec.search_space.complete(best.params))
-    return f"best {state.spec.objective.metric} {number(best.value)}, trial {best.number}: {params}"
 
 
 def trial_text(trial: Trial, state: StudyState, n_counted: int) -> str:
@@ -83,18 +73,22 @@ class LineProgress:
     Args:
         stream: Where the lines go.
         quiet: Only notes are written.
+        name: The study's, where several write to one stream.
     """
 
-    def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, quiet: bool = False, name: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
         self._quiet = quiet
         self._clock = clock
         self._last = clock()
         self._queue = ""
+        self._before = f"{name}: " if name else ""
 
     def note(self, text: str) -> None:
         """Say something that is no progress."""
-        print(printable(text), file=self._stream, flush=True)
+        print(printable(self._before + text), file=self._stream, flush=True)
         self._last = self._clock()
 
     def update(self, follower: Follower, finished: list[Trial], queue: str, stopping: str) -> None:
@@ -120,62 +114,65 @@ class LineProgress:
             words += [text for text in (queue, stopping) if text]
             self.note("; ".join(words))
 
-    def close(self) -> None:
-        """Nothing is left on the screen."""
+    def close(self, *, keep: bool = False) -> None:
+        """Nothing is on the screen that could be taken away."""
 
 
 class LiveProgress:
-    """A few lines at the bottom of a terminal, drawn anew at each tick; improvements scroll by above them."""
+    """A picture at the bottom of a terminal; failures and improvements scroll by above it.
 
-    def __init__(self, stream: TextIO) -> None:
-        from rich.console import Console
-        from rich.live import Live
+    Args:
+        stream: The terminal.
+        standing: What the follower does not know, asked for when a picture is drawn.
+    """
 
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
+    def __init__(
+        self, stream: TextIO, standing: Callable[[], Standing], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        from hpo_workflow.cli.screen import Screen
+
+        self.screen = Screen(stream)
+        self._standing = standing
+        self._clock = clock
+        self._drawn = -DRAW_S
 
     def note(self, text: str) -> None:
-        """Say something above the live lines."""
-        self._console.print(printable(text), soft_wrap=True)
+        """Say something above the picture."""
+        self.screen.note(text)
 
     def update(self, follower: Follower, finished: list[Trial], queue: str, stopping: str) -> None:
-        """Draw the study as it stands."""
-        for warning in follower.new_warnings(finished):
-            self.note(warning)
-        best = follower.state.incumbent
-        for trial, text in zip(finished, trial_texts(finished, follower.state), strict=True):
-            if trial.state is TrialState.FAILED or (best is not None and best.number == trial.number):
-                self.note(text)
-        self._live.update(self._picture(follower, queue, stopping), refresh=True)
+        """Draw the study as it stands, once a second, or at once where something has come."""
+        from hpo_workflow.cli.picture import picture
 
-    def _picture(self, follower: Follower, queue: str, stopping: str) -> Text:
-        from rich.text import Text
+        self.screen.note(*follower.new_warnings(finished), *remarkable_texts(finished, follower.state))
+        now = self._clock()
+        if not finished and now - self._drawn < DRAW_S:
+            return
+        self._drawn = now
+        standing = self._standing()
+        notes = (*standing.notes, stopping) if stopping else standing.notes
+        standing = dataclasses.replace(standing, notes=notes, queue=queue or standing.queue)
+        width, height = self.screen.size
+        self.screen.draw(picture(follower, standing, width, height, utf8=self.screen.utf8))
 
-        state = follower.state
-        text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(f"{state.spec.study}  ", "bold")
-        total = state.spec.n_configurations
-        if total:
-            utf8 = self._console.encoding.lower().startswith("utf")
-            full = min(BAR, BAR * state.n_counted // total)
-            text.append(("█" if utf8 else "#") * full, "green")
-            text.append(("░" if utf8 else ".") * (BAR - full), "dim")
-            text.append("  ")
-        text.append(counts_text(state, len(follower.running)))
-        best = best_text(state)
-        text.append("\n" + (best or "no trial is complete yet"), "" if best else "dim")
-        left = follower.left_s()
-        times = [f"{duration(follower.elapsed_s)} so far"] + ([f"about {duration(left)} left"] if left else [])
-        text.append("\n" + ", ".join(times), "dim")
-        for extra in (queue, stopping):
-            if extra:
-                text.append("\n" + extra, "yellow")
-        return text
+    def close(self, *, keep: bool = False) -> None:
+        """Take the picture away, or with `keep` leave it where it is."""
+        self.screen.close(keep=keep)
 
-    def close(self) -> None:
-        """Take the live lines away."""
-        self._live.stop()
+
+def remarkable_texts(finished: Sequence[Trial], state: StudyState) -> list[str]:
+    """Of the trials that have just ended, those that failed or are the best so far, as lines."""
+    best = state.incumbent
+    return [
+        text
+        for trial, text in zip(finished, trial_texts(finished, state), strict=True)
+        if trial.state is TrialState.FAILED or (best is not None and best.number == trial.number)
+    ]
+
+
+def is_drawn_on(stream: TextIO) -> bool:
+    """Whether a picture can be drawn there: a terminal that moves its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def stopping_text(n_running: int, asked: int) -> str:

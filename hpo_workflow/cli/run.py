@@ -18,10 +18,10 @@ from typing import Any
 
 import click
 
-from hpo_workflow.cli.follow import Follower
+from hpo_workflow.cli.follow import Follower, Standing
 from hpo_workflow.cli.outcome import best_lines, end_sentence, failure_lines
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
-from hpo_workflow.cli.progress import LineProgress, LiveProgress, stopping_text
+from hpo_workflow.cli.progress import LineProgress, LiveProgress, is_drawn_on, stopping_text
 from hpo_workflow.cli.slurm_queue import SlurmQueue
 from hpo_workflow.cli.snakemake_process import (
     JobFailure,
@@ -32,12 +32,12 @@ from hpo_workflow.cli.snakemake_process import (
     snakemake_call,
 )
 from hpo_workflow.cli.stale_locks import clear_stale_locks
-from hpo_workflow.cli.terminal import plural, say, show
+from hpo_workflow.cli.terminal import plural, say, show, since
 from hpo_workflow.errors import HPOWorkflowError, UsageError
 from hpo_workflow.orphans import ask_queue, cancel, find_orphans, jobname_prefix
 from hpo_workflow.quantities import seconds_of
 from hpo_workflow.reading.best import best_record
-from hpo_workflow.reading.opened import ending_of, load_plan
+from hpo_workflow.reading.opened import elapsed_s, ending_of, load_plan
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.processes import is_alive, this_process
@@ -401,9 +401,9 @@ class Run:
         self._failures: list[JobFailure] = []
         self._forgotten = False
         self._told_failures: set[str] = set()
-        terminal = sys.stderr.isatty() and not quiet and os.environ.get("TERM") != "dumb"
+        terminal = is_drawn_on(sys.stderr) and not quiet
         self._tick_s = TICK_TERMINAL_S if terminal else TICK_S
-        self.progress = LiveProgress(sys.stderr) if terminal else LineProgress(sys.stderr, quiet=quiet)
+        self.progress = LiveProgress(sys.stderr, self._standing) if terminal else LineProgress(sys.stderr, quiet=quiet)
 
     def go(self) -> int:
         """Run until the study has ended or cannot go on; gives the exit code."""
@@ -445,6 +445,12 @@ class Run:
             for number, handler in before.items():
                 signal.signal(number, handler)
         return self._report(code, said)
+
+    def _standing(self) -> Standing:
+        state = self.follower.state
+        has_wall = state.spec.budget.wall_s is not None
+        elapsed = elapsed_s(self.folder, state) if has_wall else None
+        return Standing(who=f"{since(self.follower.elapsed_s)} so far", elapsed_s=elapsed)
 
     def _ended_early(self, code: int) -> bool:
         """Whether Snakemake says that all is done, and the study goes on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import subprocess
 import tempfile
 import time
@@ -27,11 +28,13 @@ class SlurmQueue:
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
-        self._asked = -INTERVAL_S
+        self._asked = -math.inf
         self.sentence = ""
         """How it stands, for people; empty while nothing is known."""
         self.n_running = 0
         self.n_waiting = 0
+        self.interval_s = INTERVAL_S
+        """Seconds between two questions."""
         self._empty_since: float | None = None
 
     @property
@@ -53,7 +56,7 @@ class SlurmQueue:
             assert self._output is not None
             self._output.seek(0)
             self._take(self._output.read().decode("utf-8", "replace"), failed=code != 0)
-        elif now - self._asked >= INTERVAL_S:
+        elif now - self._asked >= self.interval_s:
             self._asked = now
             self._output = tempfile.TemporaryFile()  # noqa: SIM115  (closed when the answer has come)
             call = ["squeue", "-h", "-o", "%i|%T|%r|%j", f"--user={getpass.getuser()}"]

@@ -13,7 +13,7 @@ import click
 
 from hpo_workflow.analysis import pruning
 from hpo_workflow.cli.follow import warning_text
-from hpo_workflow.cli.head import read_head
+from hpo_workflow.cli.head import head_facts, head_lines, read_head
 from hpo_workflow.cli.outcome import best_lines, failure_lines, pruning_lines, state_counts
 from hpo_workflow.cli.study_argument import not_run_yet
 from hpo_workflow.cli.terminal import duration, number, plural, show
@@ -28,23 +28,42 @@ from hpo_workflow.store.usage import held_gpu_s
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
 
+WATCH_S = 2.0
+
 EXAMPLES = """\b
 Examples:
   hpo status study.yaml
   hpo status results/digits --json
-  watch hpo status study.yaml
+  hpo status study.yaml --watch
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("study")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(study: str, as_json: bool) -> int:
+@click.option("--watch", "-w", "is_watched", is_flag=True, help="Go on showing it until the study ends.")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.FloatRange(0.2, 3600),
+    help=f"Seconds between two looks of --watch.  [default: {WATCH_S:g}]",
+)
+def command(study: str, as_json: bool, is_watched: bool, interval_s: float | None) -> int:
     """Show how far a study is: finished, running and failed trials, the best so far, who runs it.
 
-    STUDY is the study file or the folder of its results. It only reads and can be called at any time.
+    STUDY is the study file or the folder of its results. It only reads and can be called at any time. With --watch the
+    exit code is that of the study: 0 it ended as it was asked to, 1 it failed, 130 it was stopped; after Ctrl-C, which
+    ends the watching only, it is 0.
     """
+    if is_watched and as_json:
+        raise click.UsageError("--watch and --json: give one of them. A script asks for the JSON again and again.")
+    if interval_s is not None and not is_watched:
+        raise click.UsageError("--interval is the time between two looks of --watch. Give both.")
     opened = open_study(study)
+    if is_watched:
+        from hpo_workflow.cli.watch import watch
+
+        return watch(opened, interval_s or WATCH_S)
     if not opened.has_run:
         if as_json:
             print(
@@ -108,40 +127,6 @@ def status(opened: OpenStudy, state: StudyState) -> dict[str, Any]:
             "set_aside": len(state.asides),
         },
     }
-
-
-def head_facts(head: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The head as a Slurm job, where the study was submitted: its state, its job, the one that follows."""
-    return None if head is None else {key: head.get(key) for key in ("state", "job", "next", "why", "at")}
-
-
-def head_lines(head: Mapping[str, Any] | None, asked: Mapping[str, Any] | None, runs: bool, root: str) -> list[str]:
-    """The same for people, and who has asked to stop.
-
-    Args:
-        head: What `head_facts` gave.
-        asked: The request to stop, if there is one.
-        runs: Whether somebody runs the study.
-        root: Its folder.
-    """
-    shown = []
-    if asked is not None and runs:
-        what = "running trials finish" if asked["running"] == "finish" else "running trials are being ended"
-        shown.append(f"being stopped ({asked['by']}, {asked['at']}): no new trials, {what}")
-    if head is None:
-        return shown
-    if head["state"] == "submitted":
-        shown.append(f"its head is submitted, Slurm job {head['job']}; squeue shows when it starts")
-    elif head["state"] == "handed over":
-        shown.append(f"its next head is submitted, Slurm job {head['next']}; squeue shows when it starts")
-    elif head["state"] == "running" and runs:
-        shown.append(f"its head is Slurm job {head['job']}; job {head['next']} goes on after that")
-    elif head["state"] == "running":
-        shown.append(f"its head, Slurm job {head['job']}, has ended; job {head['next']} goes on if it is in the queue")
-    elif head["state"] in ("refused", "gave up"):
-        why = f": {head['why']}" if head["why"] else ""
-        shown.append(f"its head has ended ({head['state']}{why}); see {root}/state/head.log")
-    return shown
 
 
 def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[str]:

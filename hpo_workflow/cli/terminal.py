@@ -8,7 +8,8 @@ from typing import Any
 
 from hpo_workflow.errors import printable
 
-__all__ = ["duration", "number", "one_line", "params_text", "plural", "printable", "say", "show", "table", "value_text"]
+__all__ = ["duration", "number", "one_line", "params_text", "plural", "printable", "say", "show", "since", "table"]
+__all__ += ["value_text"]
 
 
 def one_line(text: str) -> str:
@@ -57,6 +58,18 @@ def duration(seconds: float) -> str:
             rest = whole % size // small_size
             return f"{whole // size} {unit} {rest:02d} {small}" if rest else f"{whole // size} {unit}"
     return f"{whole} s"
+
+
+def since(seconds: float) -> str:
+    """A time that changes seldom while it grows: `12 s`, `3 min`, `2 h 05 min`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
 def plural(count: int, noun: str) -> str:

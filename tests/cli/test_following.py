@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpo_workflow.cli import slurm_queue
-from hpo_workflow.cli.follow import LOOKS, Follower
+from hpo_workflow.cli.follow import LOOKS, Follower, Standing
 from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text, trial_texts
 from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
@@ -22,6 +22,7 @@ from hpo_workflow.store.processes import this_process
 from hpo_workflow.store.study_folder import StudyFolder
 from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
+from tests.terminal import Pty
 
 
 @pytest.fixture(autouse=True)
@@ -197,21 +198,30 @@ def test_quiet_shows_no_progress() -> None:
     assert stream.getvalue() == ""
 
 
-def test_the_picture_shows_counts_best_queue_and_nothing_that_steers() -> None:
-    folder, plan = emit(write_study(space={"x": ["\x1b]0;evil\x07", "b"], "k": 3}, budget={"trials": 2, "parallel": 2}))
+def test_a_live_progress_draws_the_study_and_says_what_is_remarkable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    folder, plan = emit(write_study(budget={"trials": 4, "parallel": 4}), n_batches=1)
     follower = Follower(folder, plan.to_json())
-    end(folder, plan, {0: 0.5})
-    claim(folder, 1)
-    stream = io.StringIO()
-    progress = LiveProgress(stream)
-    finished = follower.tick()
-    picture = progress._picture(follower, "Slurm: 1 running", "no new trials").plain
+    terminal, now = Pty(80, 24), [0.0]
+    progress = LiveProgress(terminal.stream, lambda: Standing("3 s so far"), clock=lambda: now[0])
+    end(folder, plan, {0: 0.5, 1: 0.75, 2: "timeout"})
+    claim(folder, 3)
+    progress.update(follower, follower.tick(), "Slurm: 1 running", "no new trials")
+    lines = terminal.read().lines
+    assert lines[:2] == ["[1/4] trial 0 in 1 min 30 s: loss 0.5, the best so far", lines[1]]
+    assert lines[1].startswith("[3/4] trial 2 in 1 min 30 s: failed (timeout)")
+    assert (
+        lines[2:4] == ["s  3 s so far", "no new trials"] and "1 of 4 running; Slurm: 1 running" in terminal.screen.text
+    )
+    written = progress.screen.written
+    progress.update(follower, [], "", "")
+    assert progress.screen.written == written, "once a second"
+    now[0] = 1.0
+    progress.update(follower, [], "", "")
+    assert "no new trials" not in terminal.read().text
     progress.close()
-    assert [trial.number for trial in finished] == [0]
-    lines = picture.splitlines()
-    assert lines[0].startswith("s  ") and lines[0].endswith("1 of 2 trials done, 1 running")
-    assert lines[1].startswith("best loss 0.5, trial 0: x=") and "\x1b" not in picture
-    assert lines[3:] == ["Slurm: 1 running", "no new trials"]
+    assert len(terminal.read().lines) == 2
+    terminal.close()
 
 
 def test_failures_are_counted_by_reason_the_commonest_first() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hpo_workflow.cli import run as run_module
 from hpo_workflow.cli.head import read_head, write_head
-from hpo_workflow.cli.status import head_lines
+from hpo_workflow.cli.head import head_lines
 from hpo_workflow.orphans import jobname_prefix
 from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.paths import StudyPaths
