@@ -134,6 +134,7 @@ def _record(
         "session": session["token"],
         "elapsed_s": round(max(runs, default=0.0) + session_seconds(folder.paths), 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"git": session["git"]} if session.get("git") else {}),
         "sampler": {**spec.sampler, **versions()},
         **({"replaced": _replaced(answer)} if answer.replaced else {}),
         "trials": [_trial(spec, plan["identity"], action, state) for action in answer.actions],

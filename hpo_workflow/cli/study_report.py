@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hpo_workflow.analysis import Point, busy_s, failures_by_reason, gpu_hours, some_of
+from hpo_workflow.analysis import Point, busy_s, distribution, failures_by_reason, gpu_hours, observed, some_of
+from hpo_workflow.analysis.findings import findings
+from hpo_workflow.analysis.importance import Importances, importances
+from hpo_workflow.analysis.rungs import rungs
 from hpo_workflow.cli.outcome import pruning_lines
 from hpo_workflow.cli.schedule import stages_of_best
 from hpo_workflow.cli.status import status
@@ -19,6 +22,7 @@ from hpo_workflow.cli.terminal import duration, number, plural
 from hpo_workflow.earlier_results import map_rows
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.pruners.registry import describe as describe_pruner
+from hpo_workflow.reading.attempts import study_timeline
 from hpo_workflow.reading.logs import log_path, log_tail
 from hpo_workflow.reading.opened import OpenStudy
 from hpo_workflow.reading.rows import trial_rows
@@ -26,6 +30,7 @@ from hpo_workflow.reading.snapshot import LARGEST_LOG, Snapshot
 from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import read_json, replace
+from hpo_workflow.store.git_state import git_text
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import StudyState
 from hpo_workflow.trial import TrialState
@@ -70,6 +75,7 @@ def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:
     results = [found for found in map(folder.result, state.finished) if found is not None]
     best = standing["best"]
     curves, curve_notes = _curves(folder, state, standing["running"])
+    made_the_difference = _importances(state)
     return Content(
         study=spec.study,
         description=spec.description,
@@ -82,6 +88,11 @@ def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:
         parameters=spec.search_space.parameters,
         rows=_rows(folder, state),
         best=None if best is None else Best(best["trial"], best["value"], best["params"], best["command"]),
+        findings=findings(state, made_the_difference, _commits(folder)),
+        importances=made_the_difference,
+        distribution=_distribution(state),
+        timeline=study_timeline(folder, state, time.time(), over=standing["state"] != "running"),
+        rungs=rungs(state),
         fidelity="" if spec.fidelity is None else spec.fidelity.name,
         stages=[] if spec.fidelity is None else _stages(folder, state),
         step=spec.metrics.step or "values printed",
@@ -208,6 +219,33 @@ def _warnings(folder: Snapshot, state: StudyState, standing: Mapping[str, Any]) 
     return lines + shown
 
 
+# ---- what was found ----------------------------------------------------------------------------------------
+def _importances(state: StudyState) -> Importances | None:
+    """Which parameters made the difference; None while no trial has a value."""
+    known = observed(state)
+    if not known:
+        return None
+    return importances(state.spec.search_space.parameters, [(each.params, each.loss) for each in known])
+
+
+def _distribution(state: StudyState) -> list[Point]:
+    """How the values are spread of the complete trials that were trained as far as the best one."""
+    best = state.incumbent
+    return distribution(
+        trial.value
+        for trial in state.finished.values()
+        if best is not None
+        and trial.state is TrialState.COMPLETE
+        and trial.value is not None
+        and trial.proposal.fidelity == best.proposal.fidelity
+    )
+
+
+def _commits(folder: Snapshot) -> list[str]:
+    """The states of the git repository at which batches were made, each once."""
+    return _distinct(git_text(record.get("git")) for record in folder.batches())
+
+
 # ---- learning curves ---------------------------------------------------------------------------------------
 def _curves(
     folder: Snapshot, state: StudyState, running: Iterable[int]
@@ -286,6 +324,7 @@ def _facts(
         ("sampler", [_named(spec.sampler) + f", seed {spec.seed}"]),
         ("pruner", [] if spec.pruner is None else [describe_pruner(spec.pruner)]),
         ("earlier results", _earlier(folder, spec)),
+        ("git commit", _commits(folder)),
         ("proposals", [", ".join(f"{count} from {origin}" for origin, count in origins.most_common())]),
         ("batches", [f"{len(batches)}, refilled: {spec.refill}, {spec.budget.parallel} trials at a time"]),
         ("proposed with", _distinct(_versions_of(sampler) for sampler in samplers)),

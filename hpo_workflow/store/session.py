@@ -16,6 +16,7 @@ from typing import Any
 
 from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import publish, read_json
+from hpo_workflow.store.git_state import git_state
 from hpo_workflow.store.paths import StudyPaths
 from hpo_workflow.store.processes import is_alive, this_process
 
@@ -56,6 +57,7 @@ class Session:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "since_unix": time.time(),
             "token": session.token,
+            "git": git_state("."),
             "slurm_job": os.environ.get(HEAD_JOB) or os.environ.get("SLURM_JOB_ID"),
         }
         cleared = None

@@ -257,6 +257,65 @@ def test_doubts_about_how_the_output_was_read_are_shown() -> None:
     assert gathered().warnings == ["trial 0: two kinds of lines"]
 
 
+@pytest.mark.usefixtures("here")
+def test_the_git_commits_of_its_runs_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = write_study(budget={"trials": 6, "parallel": 2})
+    commits = iter([None, "a" * 40, "b" * 40])
+    for _ in range(3):
+        commit = next(commits)
+        state = None if commit is None else {"commit": commit, "changed": commit[0] == "b"}
+        monkeypatch.setattr("hpo_workflow.store.session.git_state", lambda folder, state=state: state)
+        session, _ = Session.acquire(StudyFolder("results/s").paths)
+        folder, plan = emit(study)
+        session.release()
+        end(folder, plan, {trial["number"]: 0.5 for trial in folder.batches()[-1]["trials"]})
+    assert [record.get("git", {}).get("commit", "")[:1] for record in folder.batches()] == ["", "a", "b"]
+    content = gathered()
+    shown = ["a" * 12, "b" * 12 + ", with changes that were not committed"]
+    assert fact(content, "git commit") == shown
+    (warned,) = [each.text for each in content.findings if each.kind == "comparability"]
+    assert f"2 states of its git repository while the study ran ({', '.join(shown)})" in warned
+
+
+@pytest.mark.usefixtures("here")
+def test_findings_importances_and_the_spread_of_values_are_gathered() -> None:
+    folder, plan = emit(write_study(budget={"trials": 40, "parallel": 40}))
+    xs = {trial["number"]: trial["params"]["x"] for trial in folder.batches()[0]["trials"]}
+    end(folder, plan, {number: x if number else "oom" for number, x in xs.items()})
+    content = gathered()
+    (edge,) = [each for each in content.findings if each.kind == "edge"]
+    assert edge.parameter == "x" and "lower end" in edge.text
+    assert content.importances is not None and content.importances.parameters[0].name == "x"
+    assert content.importances.n_trials == 39
+    assert content.distribution[0] == (min(list(xs.values())[1:]), 1 / 39) and content.distribution[-1][1] == 1
+    assert content.timeline is None and content.rungs is None
+
+
+@pytest.mark.usefixtures("here")
+def test_slots_and_rungs_are_gathered() -> None:
+    study = write_study(
+        command="echo ${hpo.x} ${trial.fidelity}",
+        fidelity={"name": "epochs", "high": 3},
+        budget={"trials": 3, "parallel": 3},
+    )
+    folder, plan = emit(study)
+    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4})
+    emit(study)
+    end(folder, plan, {3: 0.1})
+    for number in (0, 3):
+        path = Path(folder.paths.result_record(number))
+        times = {"started": f"2026-01-01T00:0{number}:00Z", "seconds": 30.0}
+        path.write_text(json.dumps({**unseal(path.read_bytes()), **times}))
+    content = gathered()
+    assert content.timeline is not None and content.timeline.busy_s == 60
+    assert content.rungs is not None
+    assert [(rung.fidelity, rung.counts) for rung in content.rungs.levels] == [
+        (1, {"promoted": 1, "ended": 2}),
+        (3, {"ended": 1}),
+    ]
+    assert content.distribution == [(0.1, 1.0)]  # values at other levels are no part of it
+
+
 # ---- learning curves ---------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("here")
 def test_curves_hold_all_points_also_those_that_are_no_numbers() -> None:

@@ -72,6 +72,15 @@ def test_a_process_id_that_was_given_to_another_is_not_the_owner(tmp_path: Path)
     second.release()
 
 
+def test_the_session_says_at_which_commit_the_folder_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"commit": "0" * 40, "changed": True}
+    monkeypatch.setattr("hpo_workflow.store.session.git_state", lambda folder: state)
+    session, _ = Session.acquire(StudyPaths(str(tmp_path)))
+    record = read_session(session.paths)
+    session.release()
+    assert record is not None and record["git"] == state
+
+
 def test_an_owner_on_another_host_blocks_unless_forced(tmp_path: Path) -> None:
     paths = StudyPaths(str(tmp_path))
     session, _ = Session.acquire(paths)
