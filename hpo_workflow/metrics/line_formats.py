@@ -16,8 +16,7 @@ import re
 from hpo_workflow.metrics.numbers import (
     CAP_NUMBER,
     CAP_REJECTED,
-    DECIMAL,
-    END,
+    NUMBER,
     Found,
     excerpt,
     number_of,
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
 # so that `é_loss=1` is not `loss`.
 _SEPARATOR = rb"\x00-\x20()\[\]{},;|\"'`<>\x7f"
 _NAME = rb"[A-Za-z0-9_\x80-\xff](?:[\w./:@\x80-\xff-]*[\w\x80-\xff])?"
-EQUALS = re.compile(
-    rb"(?<![^" + _SEPARATOR + rb"])(" + _NAME + rb")[ \t]*=(?!=)[ \t]*(?:(" + DECIMAL + rb")" + END + rb")?"
-)
+EQUALS = re.compile(rb"(?<![^" + _SEPARATOR + rb"])(" + _NAME + rb")[ \t]*=(?!=)[ \t]*(?:" + NUMBER + rb")?")
 _KATIB_NUMBER = re.compile(rb"[\t\n\f\r ]*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)")
 _new = tuple.__new__
 _KATIB_NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_|-"

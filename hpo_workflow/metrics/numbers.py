@@ -22,7 +22,15 @@ CAP_TEXT = 200
 _DIGITS = rb"\d+(?:_\d+)*"
 DECIMAL = rb"[+-]?(?:" + _DIGITS + rb"(?:\.(?:" + _DIGITS + rb")?)?|\." + _DIGITS + rb")(?:[eE][+-]?\d+)?%?"
 END = rb"(?=[\x00-\x20;)\]}|]|$|[\"'`](?!\d)|,(?![+-]?\.?\d))"
-_NUMBER = re.compile(DECIMAL + END)
+# `1 000` where nothing that is counted follows (`1 200 steps`, `3 100%`) and no other column (`5 100 20`); `1 000 000`.
+_NOTHING_COUNTED = rb"(?:[.,]\d*)?(?!\d)(?=[ \t]*(?:$|[;,)\]}|\"'`]|[A-Za-z0-9_\x80-\xff][^\x00-\x20=]*[ \t]*=(?!=)))"
+_GROUPED = rb"[+-]?[1-9]\d{0,2}(?:(?: \d{3})+" + _NOTHING_COUNTED + rb"|(?: \d{3}){2,}(?![^\x00-\x20]))"
+NUMBER = rb"(?!" + _GROUPED + rb")(" + DECIMAL + rb")" + END
+"""A number that stands alone, as a group."""
+GROUPED_OR_LIKE_IT = re.compile(rb"[+-]?\d+(?:(?: \d+)+" + _NOTHING_COUNTED + rb"|(?: \d+){2,}(?![^\x00-\x20]))")
+"""`1 000`, and what differs from it in the number of digits."""
+_NUMBER = re.compile(NUMBER)
+_GROUPED_NUMBER = re.compile(_GROUPED)
 _NUMBER_ALONE = re.compile(DECIMAL + rb"\Z")
 _NONFINITE = re.compile(rb"([+-]?)(?:(nan(?:\(\w*\))?)|inf(?:inity)?|1\.#(?:(inf)|\w+))(?![\w.(])", re.IGNORECASE)
 _TOKEN = re.compile(rb"[^\x00-\x20]*")
@@ -92,6 +100,8 @@ def refused(name: str, shown: bytes, token: bytes) -> Found:
         reason = "only decimal numbers are read"
     elif re.match(rb"[+-]?\d+,\d", bare):
         reason = "the comma can be a decimal point or a thousands separator; print it without"
+    elif _GROUPED_NUMBER.match(bare):
+        reason = "the blank can be a thousands separator; print it without"
     elif re.match(rb"[+-]?[\d.]+[dD][+-]?\d+", bare):
         reason = "a Fortran `D` exponent; print it with `E` (ES format)"
     elif re.match(rb"[A-Za-z_.]+\(", bare):
@@ -123,7 +133,9 @@ def value_at(line: bytes, start: int, name: str, shown_from: int, brief: bool) -
             return Found(name, value, "", "", "")
     if brief:
         return Found(name, None, "", "ambiguous", "one of many on this line")
-    token_match = _TOKEN.match(line, start, start + CAP_NUMBER)
+    token_match = _GROUPED_NUMBER.match(line, start, start + CAP_NUMBER) or _TOKEN.match(
+        line, start, start + CAP_NUMBER
+    )
     assert token_match is not None  # it matches the empty text
     end = token_match.end()
     return refused(name, line[max(shown_from, start - CAP_NUMBER) : end], line[start:end])

@@ -6,8 +6,8 @@ stays the same while each run of digits is replaced by another one that is not e
 the careful way gives a regular expression in which names alone keep their digits. A line that matches it holds the same
 metrics, and all else that would be told of it has been told.
 
-The exceptions are few, and lines with them are read in the careful way for ever: `1.#INF`, quoted texts of about
-CAP_NUMBER characters, and what the user searches for with digits in it. JSON forbids leading zeros.
+The exceptions are few, and lines with them are read in the careful way for ever: `1.#INF`, `1 000`, quoted texts of
+about CAP_NUMBER characters, and what the user searches for with digits in it. JSON forbids leading zeros.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 
 from hpo_workflow.metrics.line_formats import EQUALS, katib_matches
-from hpo_workflow.metrics.numbers import CAP_NUMBER
+from hpo_workflow.metrics.numbers import CAP_NUMBER, GROUPED_OR_LIKE_IT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Marks:
         for _, pattern, name in scanner.after:
             for match in pattern.finditer(self._line):
                 number = _SIMPLE.match(self._line, match.end())
-                if number is None:
+                if number is None or GROUPED_OR_LIKE_IT.match(self._line, match.end()):
                     return False
                 self.numbers.append((match.end(), number.end(), name))
         self.numbers.sort()
@@ -165,6 +165,8 @@ class Marks:
         line = self._line
         for match in EQUALS.finditer(line):
             raw, number = match.groups()
+            if GROUPED_OR_LIKE_IT.match(line, match.end() if number is None else match.start(2)):
+                return False
             if number is None:
                 self._fixed.append(match.span())
                 quote = line[match.end() : match.end() + 1]

@@ -84,6 +84,36 @@ def test_the_reason_says_what_to_print_instead() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("loss=1 200 steps", 1.0),
+        ("loss=3 100%|###|", 3.0),
+        ("loss=3 100/938 [00:01", 3.0),
+        ("loss=0.5 100", 0.5),
+        ("loss=1000 200", 1000.0),
+        ("loss=0 200", 0.0),
+        ("loss=1e5 100", 1e5),
+        ("loss=1  200", 1.0),
+        ("loss=1\t200", 1.0),
+        ("loss=1 20", 1.0),
+        ("loss=1 2000", 1.0),
+        ("loss=5 100 20", 5.0),
+        ("loss=1 200=5", 1.0),
+        ("loss=1 000 acc=0.5", None),
+        ("loss=1 000 | acc: 0.5", None),
+        ("(loss=12 345)", None),
+        ("loss = 1 000 000 ms", None),
+    ],
+)
+def test_a_blank_is_a_separator_of_thousands_only_where_nothing_else_is_counted(line: str, value: float | None) -> None:
+    extraction = read(line)
+    assert values(extraction) == ([] if value is None else [value])
+    if value is None:
+        assert extraction.problems[0]["reason"] == "the blank can be a thousands separator; print it without"
+        assert extraction.problems[0]["text"].endswith((" 000", " 345"))
+
+
 def test_number_of_reads_whole_texts_only() -> None:
     assert number_of(b" 5% ") == 5.0
     assert number_of(b"5 6") is None

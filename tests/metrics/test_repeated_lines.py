@@ -41,6 +41,9 @@ FORMS = [
     "epoch={} epoch={} loss={}",
     "a=nan({}) loss={}",
     "loss={}e{}",
+    "loss={} {} {} acc={}",
+    "acc={} {}.{}, loss={}, {}",
+    "loss: {} {}",
     "a|{}={} loss = {} epoch={}",
 ]
 """Lines of which a log holds many, and some of whose metrics hang on a digit."""
