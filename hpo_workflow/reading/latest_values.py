@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,6 @@ class _Output:
         objective: Mapping[str, Any],
     ) -> None:
         self._settings = (metrics, objective)
-        self._name: str = objective["metric"]
         self._reader = MetricReader(metrics, objective)
         self._paths = (paths.metrics_file(number), paths.log(number, attempt))
         self._done = [0, 0]  # bytes of each that were read
@@ -135,11 +134,10 @@ class _Output:
         return total
 
     def _take(self, data: bytes, *, is_log: bool) -> None:
-        points: Sequence[Any] = self._reader.feed(data) if is_log else self._reader.feed_records(data)
-        mine = [point[-2:] for point in points if len(point) == 2 or point[0] == self._name]
-        if not mine or (is_log and self._is_recorded):
+        points = self._reader.feed(data) if is_log else self._reader.feed_records(data)
+        if not points or (is_log and self._is_recorded):
             return  # what is written into the metrics file stands for what is printed
         self._is_recorded = not is_log
-        step, value = mine[-1]
+        step, value = points[-1]
         known = self._counts_steps or self._settings[0].get("step") is not None
         self.latest = LatestValue(value, step if known else None)
