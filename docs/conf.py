@@ -38,6 +38,7 @@ MENU = {
         "docs/how-to/templates",
         "docs/how-to/conditions",
         "docs/how-to/knowledge",
+        "docs/how-to/import",
         "docs/how-to/fidelity",
         "docs/how-to/population",
         "docs/how-to/gpus-and-slurm",

@@ -34,7 +34,7 @@ LEVELS = (
     {"orphans", "parse", "runner", "study_file"},
     {"reading"},
     {"export"},
-    {"workflow", "replay"},
+    {"workflow", "replay", "importers"},
     {"cli"},
     {"__main__"},
 )

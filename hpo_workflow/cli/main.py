@@ -22,6 +22,7 @@ STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
 
 VERBS = {
     "init": "Start a study: a study file, a script and a profile to edit.",
+    "import": "Write a study file from a sweep or experiment of another tool.",
     "check": "Check a study file and show what it would run and cost.",
     "run": "Run a study, or go on with it.",
     "submit": "Run a study as a Slurm job, away from the login node.",
@@ -37,6 +38,9 @@ VERBS = {
     "compare": "Several studies in one table and on one page.",
 }
 """Verb -> what it does. The module of the same name in this folder defines `command`."""
+
+MODULES = {"import": "import_study"}
+"""Verbs that are words of Python, and their modules."""
 
 CALLED_BY_RULES = {
     "propose": "Decide on one batch of trials.",
@@ -65,7 +69,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"hpo_workflow.cli.{cmd_name}").command
+        module = importlib.import_module(f"hpo_workflow.cli.{MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = module.command
         return command
 
     def resolve_command(

@@ -7,6 +7,15 @@ Needs the extra `optuna`. Importing this module imports Optuna.
 
 from hpo_workflow.integrations.optuna_distributions import from_distributions, suggest, to_distributions
 from hpo_workflow.integrations.optuna_model import Sampler
-from hpo_workflow.integrations.optuna_storage import EarlierTrial, read_trials
+from hpo_workflow.integrations.optuna_storage import EarlierTrial, StoredStudy, read_study, read_trials
 
-__all__ = ["EarlierTrial", "Sampler", "from_distributions", "read_trials", "suggest", "to_distributions"]
+__all__ = [
+    "EarlierTrial",
+    "Sampler",
+    "StoredStudy",
+    "from_distributions",
+    "read_study",
+    "read_trials",
+    "suggest",
+    "to_distributions",
+]

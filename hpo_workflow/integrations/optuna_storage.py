@@ -58,8 +58,31 @@ class EarlierTrial:
     direction: str
 
 
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study of Optuna as its storage has it.
+
+    Args:
+        name: Its name there.
+        direction: `minimize` or `maximize`.
+        metric: What its program calls the objective; None where it has not said so.
+        trials: All trials, by number, as Optuna has them; not to be changed.
+    """
+
+    name: str
+    direction: str
+    metric: str | None
+    trials: tuple[optuna.trial.FrozenTrial, ...]
+
+
 def read_trials(url: str, study: str | None = None, folder: Path | None = None) -> list[EarlierTrial]:
-    """The trials of a study that have ended, by number.
+    """The trials of a study that have ended, by number. Arguments and errors are those of `read_study`."""
+    stored = read_study(url, study, folder)
+    return [_earlier(trial, stored.direction) for trial in stored.trials if trial.state in ENDED]
+
+
+def read_study(url: str, study: str | None = None, folder: Path | None = None) -> StoredStudy:
+    """A study with its trials.
 
     Args:
         url: As Optuna takes it (`sqlite:///old.db`, `postgresql://...`), `journal:PATH`, or the path of a file that
@@ -85,8 +108,9 @@ def read_trials(url: str, study: str | None = None, folder: Path | None = None) 
             raise _unreadable(url, error) from error
         finally:
             storage.remove_session()
-    direction = chosen.directions[0].name.lower()
-    return [_earlier(trial, direction) for trial in trials if trial.state in ENDED]
+    names = chosen.system_attrs.get("study:metric_names")
+    metric = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else None
+    return StoredStudy(chosen.study_name, chosen.directions[0].name.lower(), metric, tuple(trials))
 
 
 def _earlier(trial: optuna.trial.FrozenTrial, direction: str) -> EarlierTrial:
@@ -117,7 +141,7 @@ def _choose(url: str, study: str | None, names: list[str]) -> str:
 
 def _open(url: str, folder: Path | None) -> optuna.storages.BaseStorage:
     """The storage behind a URL; nothing is created and no file is changed."""
-    kind, rest = _kind(url)
+    kind, rest = kind_of_storage(url)
     if kind == "server":
         return _database(url, url)
     path = rest if folder is None else str(folder / rest)
@@ -131,7 +155,7 @@ def _open(url: str, folder: Path | None) -> optuna.storages.BaseStorage:
     return _database(url, f"{SQLITE}file:{quote(path)}?mode=ro&uri=true")
 
 
-def _kind(url: str) -> tuple[str, str]:
+def kind_of_storage(url: str) -> tuple[str, str]:
     """(`sqlite`, path), (`journal`, path) or (`server`, URL)."""
     if url.startswith(SQLITE):
         rest = url.removeprefix(SQLITE)

@@ -234,9 +234,9 @@ def _read_optuna(url: str, study_name: str | None) -> tuple[Source, str]:
 
 
 def _json_values(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that JSON knows; others (Optuna's choices can be anything that repr shows) as their text."""
+    """Values that a parameter can have; others (Optuna's choices can be None, or what repr shows) as their text."""
     return {
-        name: value if value is None or isinstance(value, (bool, int, str)) or _is_finite(value) else repr(value)
+        name: value if isinstance(value, (bool, int, str)) or _is_finite(value) else repr(value)
         for name, value in params.items()
     }
 

@@ -236,7 +236,7 @@ def test_the_trials_of_a_study_of_optuna_are_rows() -> None:
     ]
     assert [row.where for row in source.rows] == ["trial 0", "trial 1", "trial 2"]
     assert [row.value for row in source.rows] == [study.trials[0].value, None, study.trials[2].value]
-    assert source.rows[0].params == study.trials[0].params
+    assert source.rows[0].params == {**study.trials[0].params, "c": str(study.trials[0].params["c"])}
     assert Source.from_json(json.loads(json.dumps(source.to_json()))) == source
     assert "journal:old.log: holds no study odl. There is old." in message({**entry, "study_name": "odl"})
     assert message({"optuna": "sqlite:///no.db"}).startswith("history[0].optuna: sqlite:///no.db")
