@@ -56,12 +56,15 @@ def dump(address: str, folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-def look(page: Path, script: str, folder: Path, *, width: int = 1200, source: str | None = None) -> Seen:
+def look(
+    page: Path, script: str, folder: Path, *, width: int = 1200, source: str | None = None, dark: bool = False
+) -> Seen:
     """Open `page` in a frame `width` pixels wide and run `script` there: its `window` and `document` are the page's.
 
     Args:
         folder: Where the browser may write.
         source: Another address of the page, for example its content as `data:`; then `document` is null.
+        dark: Whether the browser says that its user wants dark pages.
     """
     need("browser")
     outer = folder / "frame.html"
@@ -70,6 +73,7 @@ def look(page: Path, script: str, folder: Path, *, width: int = 1200, source: st
     program = find_browser()
     assert program is not None
     options = [*OPTIONS, "--enable-logging=stderr", "--virtual-time-budget=20000", f"--user-data-dir={folder}/profile"]
+    options += ["--blink-settings=preferredColorScheme=0"] if dark else []
     command = [program, *options, "--window-size=1400,1000", "--dump-dom", outer.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)

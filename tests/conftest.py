@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
 from collections.abc import Generator
@@ -12,6 +13,9 @@ import pytest
 from tests.machine import need, required
 
 SKIPPED = "Skipped: "
+
+# Hundreds of studies end in these tests, and none of them is looked at: tests of interactive pages ask for them.
+os.environ["HPO_PLAIN_REPORT"] = "1"
 
 # A shell that starts the tests with & tells them, and all their children, to ignore Ctrl-C, which some tests send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,11 @@ from hpo_workflow.report import chart
 from hpo_workflow.report.axis import Axis, choice_text, number_axis, parameter_axis, value_axis
 from hpo_workflow.report.chart import Dot, Line
 from hpo_workflow.report.content import Content, Row
+from hpo_workflow.report.figures import Figure, Figures, is_installed, packed_plotly_js, plotly_js
+from hpo_workflow.report.figures import figures as figures_of
 from hpo_workflow.report.html import digest, environment, exact, param_text, part, value_text
 from hpo_workflow.space import Categorical, Parameter
+from hpo_workflow.space.parameters import Float
 from hpo_workflow.trial import Value
 
 LONGEST_CELL = 60
@@ -78,14 +82,23 @@ class _Curves:
     note: str
 
 
-def render(content: Content) -> str:
-    """The page."""
+def render(content: Content, figures: Figures | None = None, hint: str = "") -> str:
+    """The page.
+
+    Args:
+        figures: Optuna's plots, which take the places of the plain charts once the page's script has drawn them; the
+            page then carries plotly.js. None for plain charts only.
+        hint: What the reader could have besides; a line at the end.
+    """
     style, script = part("page.css"), part("page.js")
+    drawn = figures if figures is not None else Figures({})
+    library = packed_plotly_js() if drawn.by_key else ""
     columns, cells = _table(content)
     progress, progress_note = _progress(content)
     plots, plot_note = _plots(content)
     curves, curves_left_out = _curves(content)
     states = {state: sum(row.state == state for row in content.rows) for state in dict.fromkeys(_states(content))}
+    contours = drawn.starting("contour")
     return (
         environment()
         .from_string(part("page.html"))
@@ -93,18 +106,31 @@ def render(content: Content) -> str:
             content=content,
             style=Markup(style),
             script=Markup(script),
-            policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; "
-            "base-uri 'none'; form-action 'none'",
+            policy=_policy(style, script, plotly_js() if library else ""),
+            figures=drawn,
+            figure_json=lambda figure: Markup(figure.json),
+            library=Markup(library),
+            hint=hint,
             progress=progress,
             progress_note=progress_note,
+            importance_chart=None,
+            importance_note="",
+            important=drawn.get("importances") is not None,
             plots=plots,
             open_plots=OPEN_PLOTS,
             plot_note=plot_note,
+            slice_note=_common_note(drawn.starting("slice")),
+            pairs=bool(contours) or drawn.get("parallel") is not None,
+            contours=contours,
+            ranked=content.importances is not None and bool(content.importances.parameters),
             curves=curves,
             curves_left_out=curves_left_out,
             lineage=_lineage(content),
+            spread=drawn.get("edf") is not None,
+            distribution_chart=None,
             columns=columns,
             cells=cells,
+            filter_example=_filter_example(content),
             states=states,
             n_shades=chart.N_SHADES,
             most_sentences=MOST_SENTENCES,
@@ -114,6 +140,46 @@ def render(content: Content) -> str:
             param_text=param_text,
         )
     )
+
+
+def interactive_plots(content: Content) -> tuple[Figures | None, str]:
+    """Optuna's plots for `render`, and what to say where there are none."""
+    if not is_installed():
+        return None, (
+            "Plots to zoom and point at, contours and parallel coordinates come with "
+            "pip install 'hpo-workflow[report]'; then `hpo report` writes this page anew."
+        )
+    ranked = [] if content.importances is None else [each.name for each in content.importances.parameters]
+    try:
+        return figures_of(content, ranked), ""
+    except Exception as error:  # a broken installation of a package of others must not cost a study its report
+        return None, f"The interactive plots could not be made: {type(error).__name__}: {error}"
+
+
+def _policy(style: str, script: str, library: str) -> str:
+    """What the page may do: its own style sheet and script, and plotly.js where it carries it; no network, no eval.
+
+    Plotly writes its rules into a style sheet that is empty when it is added, and makes pictures that can be saved.
+    """
+    styles, scripts, further = f"'{digest(style)}'", f"'{digest(script)}'", ""
+    if library:
+        styles, scripts, further = f"{styles} '{digest('')}'", f"{scripts} '{digest(library)}'", "img-src data: blob:; "
+    return f"default-src 'none'; style-src {styles}; script-src {scripts}; {further}base-uri 'none'; form-action 'none'"
+
+
+def _common_note(figures: Sequence[Figure]) -> str:
+    """What is said of all figures, where it is the same of each."""
+    notes = {figure.note for figure in figures}
+    return notes.pop() if len(notes) == 1 else ""
+
+
+def _filter_example(content: Content) -> str:
+    """What one could type into the filter of the table."""
+    numeric = [p for p in content.parameters if isinstance(p, Float) and re.fullmatch(r"[\w.-]{1,16}", p.name)]
+    if not numeric:
+        return "trial<10"
+    middle = math.sqrt(numeric[0].low * numeric[0].high) if numeric[0].log else (numeric[0].low + numeric[0].high) / 2
+    return f"{numeric[0].name}<{middle:.1g}"
 
 
 # ---- charts ------------------------------------------------------------------------------------------------
@@ -157,8 +223,8 @@ def _beyond(y: Axis, values: Iterable[float]) -> str:
     return f"{count} values are far off and drawn as squares at the edge."
 
 
-def _plots(content: Content) -> tuple[list[Markup], str]:
-    """A scatter plot for each parameter, and what is left out of them."""
+def _plots(content: Content) -> tuple[list[tuple[str, Markup]], str]:
+    """A scatter plot for each parameter with the name of Optuna's plot of it, and what is left out of them."""
     rows = _judged(content)
     values = [row.value for row in rows if row.value is not None]
     if not values or not content.parameters:
@@ -175,14 +241,14 @@ def _plots(content: Content) -> tuple[list[Markup], str]:
     order = _order(content)
     best = None if content.best is None else content.best.number
     plots = []
-    for parameter in content.parameters:
+    for index, parameter in enumerate(content.parameters):
         dots = [
             Dot(row.number, row.params[parameter.name], row.value, order[row.number], row.state == "pruned")
             for row in rows
             if _shows(parameter, row.params.get(parameter.name))
         ]
         if any(dot.value is not None for dot in dots):
-            plots.append(Markup(chart.scatter(parameter_axis(parameter), y, dots, best)))
+            plots.append((f"slice-{index}", Markup(chart.scatter(parameter_axis(parameter), y, dots, best))))
     return plots, " ".join(notes)
 
 

@@ -71,6 +71,18 @@ def fact(content: Content, what: str) -> list[str]:
 
 
 # ---- the verb ----------------------------------------------------------------------------------------------
+def test_the_page_has_interactive_plots_unless_it_is_to_be_plain(hpo: Hpo, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished_study()
+    monkeypatch.delenv("HPO_PLAIN_REPORT")
+    assert re.search(r"\(\d{4} kB\)", hpo("report", "study.yaml").out)
+    assert 'id="plotly"' in PAGE.read_text()
+    for arguments, variable in (["--plain"], ""), ([], "1"):
+        monkeypatch.setenv("HPO_PLAIN_REPORT", variable)
+        assert hpo("report", "study.yaml", *arguments).code == 0
+        page = PAGE.read_text()
+        assert 'id="plotly"' not in page and "hpo-workflow[report]" not in page
+
+
 @pytest.mark.parametrize("argument", ["study.yaml", "results/s"])
 def test_the_page_is_in_the_folder_of_the_study(hpo: Hpo, argument: str) -> None:
     finished_study()

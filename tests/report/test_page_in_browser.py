@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hpo_workflow.report.content import Best, Content, Example, Failures
-from hpo_workflow.report.page import render
+from hpo_workflow.report.page import interactive_plots, render
 from tests.browser import Seen, dump, look
 from tests.hostile_texts import HOSTILE
 from tests.report.pages import content, hostile, parameters, row
@@ -105,6 +106,46 @@ def test_the_filter_shows_one_state_and_counts_it(tmp_path: Path) -> None:
     assert found.value == [[1], "1 shown", [0, 2, 4], "3 shown", [0, 1, 2, 3, 4], "5 shown"]
 
 
+def test_conditions_filter_the_table_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    study = mixed()
+    rows = [
+        replace(each, metrics={**each.metrics, "val loss": 0.5}) if each.number == 4 else each for each in study.rows
+    ]
+    found = seen(
+        replace(study, rows=rows),
+        """
+        const filter = document.querySelector("#filter");
+        const answer = {};
+        const texts = ["m<9.5", "M >= 9, loss<=0.125", "loss<2e-1", "opt=sgd", "opt!=sgd loss>0", "opt~da", "oom"];
+        for (const text of [...texts, "state=failed", '"val loss"=.5', "m=", "nope<1", "opt<x", ""]) {
+          filter.value = text.replace(",", "");
+          filter.dispatchEvent(new window.Event("input"));
+          await new Promise((done) => setTimeout(done, 10));
+          answer[text] = [numbers(), filter.validity.valid ? "" : document.querySelector("#count").textContent];
+        }
+        return answer;
+        """,
+        tmp_path,
+    )
+    everything = [0, 1, 2, 3, 4]
+    assert found.value == {
+        "m<9.5": [[0], ""],
+        "M >= 9, loss<=0.125": [[2], ""],
+        "loss<2e-1": [[2], ""],
+        "opt=sgd": [[0, 2], ""],
+        "opt!=sgd loss>0": [[4], ""],  # a failed trial has no value to be above 0
+        "opt~da": [[1, 3, 4], ""],
+        "oom": [[1], ""],
+        "state=failed": [[1], ""],
+        '"val loss"=.5': [[4], ""],
+        "m=": [everything, '"m=" is half a condition: 5 shown'],
+        "nope<1": [everything, 'there is no column "nope": 5 shown'],
+        "opt<x": [everything, '"x" is no number: 5 shown'],
+        "": [everything, ""],
+    }
+    assert found.console == []
+
+
 def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(tmp_path: Path) -> None:
     found = seen(
         content(*((n * 0.37) % 1 for n in range(250))),
@@ -152,7 +193,7 @@ def test_one_metric_of_several_is_shown_at_a_time(tmp_path: Path) -> None:
         mixed(),
         """
         const shown = () => [...document.querySelectorAll(".curve")].filter((each) => each.offsetParent !== null)
-          .map((each) => each.querySelector("figcaption").textContent.trim());
+          .map((each) => each.querySelector(".said").textContent.trim());
         const answer = [shown()];
         document.querySelector("#metric").value = "1";
         document.querySelector("#metric").dispatchEvent(new window.Event("change"));
@@ -238,7 +279,8 @@ def test_no_hostile_text_does_anything_wherever_it_stands(tmp_path: Path) -> Non
         await new Promise((done) => setTimeout(done, 200));
         const kinds = ["img", "iframe", "base", "form", "input", "object", "embed", "link", "video"];
         const attributes = [...document.querySelectorAll("*")].flatMap((each) => each.getAttributeNames());
-        return [document.title === title, document.scripts.length, kinds.filter((kind) => document.querySelector(kind)),
+        return [document.title === title, document.scripts.length,
+          kinds.filter((kind) => document.querySelector(kind + ":not(#filter)")),
           attributes.filter((name) => name.startsWith("on")), window.performance.getEntriesByType("resource").length,
           [...document.querySelectorAll("a")].filter((each) => !each.getAttribute("href").startsWith("#")).length];
         """,
@@ -257,6 +299,82 @@ def test_the_page_works_inside_another_one_as_snakemake_report_puts_it(tmp_path:
     assert found.value == 1
     assert found.console == []
     assert "5 shown" in dump(address, tmp_path)  # its script has run
+
+
+DRAW = """
+const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+const stages = () => [...document.querySelectorAll(".stage")].filter((each) => each.offsetParent !== null);
+for (const each of document.querySelectorAll("details")) each.open = true;
+for (let tries = 0; tries < 1500; tries += 1) {
+  const missing = [...document.querySelectorAll(".drawing")]
+    .find((each) => each.querySelector(".stage") && each.offsetParent && !each.querySelector(".main-svg"));
+  if (!missing || missing.classList.contains("broken")) break;
+  missing.scrollIntoView();
+  await sleep(10);
+}
+const broken = [...document.querySelectorAll(".broken figcaption")].map((each) => each.textContent);
+"""
+"""Bring each interactive plot into view until it is drawn."""
+
+
+def test_every_plot_is_drawn_under_the_policy_in_light_and_dark_and_a_point_leads_to_its_row(tmp_path: Path) -> None:
+    study = mixed()
+    many = [row(n, (n * 0.37) % 1 + 0.01, params={"opt": "sgd", "m": float(n)}) for n in range(40)]
+    study = replace(study, rows=many, best=Best(0, 0.01, {"opt": "sgd", "m": 0.0}, "x"))
+    plots, _ = interactive_plots(study)
+    assert plots is not None and not plots.problems
+    page = tmp_path / "report.html"
+    page.write_text(render(study, plots), encoding="utf-8")
+    script = f"""{DRAW}
+    const colours = () => window.getComputedStyle(stages()[0].querySelector(".xtick text")).fill;
+    const history = document.querySelector("#progress .stage");
+    history.emit("plotly_hover", {{points: [{{customdata: 7, data: {{}}}}], event: {{clientX: 5, clientY: 5}}}});
+    const tip = document.querySelector("#tip").textContent.split("\\n")[0];
+    history.emit("plotly_click", {{points: [{{customdata: 7, data: {{}}}}], event: {{}}}});
+    const plain = [...document.querySelectorAll(".drawing.done .plain")].filter((each) => each.offsetParent !== null);
+    return [document.querySelectorAll(".stage").length, broken,
+      stages().filter((each) => !each.querySelector(".main-svg")).length, plain.length, tip, window.location.hash,
+      document.documentElement.scrollWidth - document.documentElement.clientWidth, colours()];
+    """
+    found = look(page, script, tmp_path)
+    assert found.console == []
+    count, broken, missing, plain, tip, place, overflow, light = found.value
+    assert (count, broken, missing, plain) == (len(plots.by_key), [], 0, 0)
+    assert (tip, place, overflow) == ("trial 7: complete", "#t7", 0)
+    first = """
+    for (let tries = 0; tries < 1500 && !document.querySelector(".main-svg"); tries += 1)
+      await new Promise((done) => setTimeout(done, 10));
+    return window.getComputedStyle(document.querySelector(".stage .xtick text")).fill;
+    """
+    dark = look(page, first, tmp_path, dark=True)
+    assert dark.console == []
+    assert (light, dark.value) == ("rgb(87, 96, 106)", "rgb(162, 173, 185)")  # --soft of each scheme
+
+
+def test_plots_show_hostile_names_as_they_are(tmp_path: Path) -> None:
+    """In labels Plotly knows tags, links, entities, formulas and placeholders."""
+    names = ["<b>bold</b>", "<a href='javascript:alert(1)'>x</a>", "&lt;i&gt;", "$x^2$", "%{x}", "~0001~"]
+    space = parameters({"c": names})
+    rows = [row(n, n / 10 + 0.1, params={"c": text}) for n, text in enumerate(names)]
+    study = content(rows=rows, parameters=space, metric="<i>loss</i>", curves={"<u>": {0: [(1.0, 2.0), (2.0, 3.0)]}})
+    plots, _ = interactive_plots(study)
+    assert plots is not None and not plots.problems
+    page = tmp_path / "report.html"
+    page.write_text(render(study, plots), encoding="utf-8")
+    found = look(
+        page,
+        f"""{DRAW}
+        const texts = [...document.querySelectorAll(".stage text")].map((each) => each.textContent);
+        const marked = [...document.querySelectorAll(".stage tspan, .stage text a")].filter(
+          (each) => each.localName === "a" || each.style.fontWeight === "bold" || each.style.fontStyle === "italic");
+        return [broken, texts, marked.length, document.title, document.scripts.length];
+        """,
+        tmp_path,
+    )
+    broken, texts, marked, title, _ = found.value
+    assert (broken, marked, title, found.console) == ([], 0, "s: <i>loss</i>", [])
+    for text in ("<i>loss</i>", "<b>bold</b>", "&lt;i&gt;", "$x^2$", "%{x}", "~0001~", "<u>"):
+        assert text in texts
 
 
 def test_what_the_policy_forbids_is_noticed_by_these_tests(tmp_path: Path) -> None:
