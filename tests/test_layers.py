@@ -63,8 +63,8 @@ RUNS_A_PROGRAM = "hpo_workflow.samplers.external_command"
 """The edge inside of the core: an external sampler is a program, and asking it is running it."""
 
 ON_NODES = ("hpo_workflow.runner.main", "hpo_workflow.parse", "hpo_workflow.store.paths", "hpo_workflow.store.atomic")
-DISTRIBUTION = {"yaml": "pyyaml"}
-"""Where a module is not named like what pip installs."""
+DISTRIBUTION = {"yaml": "pyyaml", "sqlalchemy": "optuna"}
+"""What pip installs, where a module is not named like it or comes with it."""
 
 
 def is_for_type_checkers(node: ast.AST) -> bool:

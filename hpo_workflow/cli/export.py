@@ -17,6 +17,8 @@ from hpo_workflow.reading.study import Study
 EXAMPLES = """\b
 Examples:
   hpo export study.yaml --to csv --curves
+  hpo export results/digits --to optuna && optuna-dashboard digits-optuna.log
+  hpo export study.yaml --to optuna --out all-studies.db
 """
 
 

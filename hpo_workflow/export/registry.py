@@ -54,6 +54,7 @@ class Format:
 
 OPTIONS = {
     "out": Option("Where to write it.  [default: a name after the study, here]", "PATH"),
+    "name": Option("What the study is called in the storage.  [default: as here]", "TEXT"),
     "curves": Option("Write all values at all steps too, as a table of their own."),
     "force": Option("Replace what is there, whatever it is."),
 }
@@ -62,6 +63,7 @@ OPTIONS = {
 FORMATS = {
     "csv": Format("hpo_workflow.export.csv_table", "a table as text", ("out", "curves", "force")),
     "parquet": Format("hpo_workflow.export.parquet_table", "a table with types", ("out", "curves", "force")),
+    "optuna": Format("hpo_workflow.export.optuna_study", "a storage of Optuna", ("out", "name", "force")),
 }
 """Name -> format, in the order of the help."""
 

@@ -24,13 +24,13 @@ Optuna numbers trials without gaps; the attribute `number` is the number here.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from hpo_workflow.errors import MissingExtra
 from hpo_workflow.integrations.optuna_distributions import to_distributions
+from hpo_workflow.integrations.whole_steps import whole_steps
 from hpo_workflow.samplers.optuna_sampler import quiet
 from hpo_workflow.space import Categorical, SearchSpace
 from hpo_workflow.trial import Params, Value
@@ -56,9 +56,6 @@ ATTRIBUTES: tuple[str, ...] = (
     *("max_rss_mb", "batch", "origin", "cached", "dir"),
 )
 """Entries of a row that become attributes, where they say something."""
-
-MOST_STEPS = 2**53
-"""Steps from here on are not whole numbers for certain."""
 
 
 class Conversion:
@@ -150,14 +147,6 @@ def in_memory(name: str, metric: str, direction: str, trials: Iterable[FrozenTri
         study.set_metric_names([metric])
         study.add_trials(trials)
     return study
-
-
-def whole_steps(points: Sequence[tuple[float, float]]) -> tuple[dict[int, float], bool]:
-    """Values by step, and whether they are counted because some step is not a whole number from 0 on."""
-    counted = not all(0 <= step < MOST_STEPS and step == math.floor(step) for step, _ in points)
-    if counted:
-        return {index: float(value) for index, (_, value) in enumerate(points)}, True
-    return {int(step): float(value) for step, value in points}, False
 
 
 def storable(value: Any) -> Any:

@@ -39,9 +39,8 @@ class Snapshot(StudyFolder):
     def result(self, number: int) -> dict[str, Any] | None:
         """The result of a trial without the points of its metrics: those of all trials may not fit into memory."""
         if number not in self._results:
-            record = self.whole_result(number)
-            self._results[number] = record if record is None else {**record, "metrics": None}
-        return self._results[number]
+            self.whole_result(number)
+        return self._results.get(number)
 
     def whole_result(self, number: int) -> dict[str, Any] | None:
         """The result of a trial; None where there is none or it is damaged."""
@@ -50,7 +49,9 @@ class Snapshot(StudyFolder):
         except (StudyFolderError, OSError):
             record = "damaged"
         if record is None or isinstance(record, dict):
+            self._results[number] = record if record is None else {**record, "metrics": None}
             return record
+        self._results[number] = None
         self._note(f"{self.paths.result_record(number)} cannot be read: it is damaged.")
         return None
 

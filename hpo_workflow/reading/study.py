@@ -8,7 +8,7 @@ Nothing is changed by it, and it may be made while the study runs: it is the stu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -200,8 +200,11 @@ class Study:
 
         return in_memory(self.name, self.metric, self.direction, self.frozen_trials())
 
-    def frozen_trials(self) -> Iterator[optuna.trial.FrozenTrial]:
-        """All trials that count as Optuna's, by number, each read when it is asked for.
+    def frozen_trials(self, numbers: Collection[int] | None = None) -> Iterator[optuna.trial.FrozenTrial]:
+        """Trials as Optuna's, by number, each read when it is asked for.
+
+        Args:
+            numbers: Which; None for all that count.
 
         Raises:
             MissingExtra: Optuna is not installed.
@@ -211,11 +214,14 @@ class Study:
         conversion = Conversion(self.spec.search_space)
         for row in self._rows:
             number = row["number"]
+            if numbers is not None and number not in numbers:
+                continue
+            points = self.points(number).get(self.metric, ())  # first: it reads the record, and the rest is known then
             started, ended = self.moments(number)
             yield conversion.trial(
                 row,
                 self.sampled(number),
-                points=self.points(number).get(self.metric, ()),
+                points=points,
                 started=started,
                 ended=ended,
                 host=str((self.result(number) or {}).get("host") or ""),

@@ -10,6 +10,10 @@ from hpo_workflow.export.registry import FORMATS, OPTIONS, exporter
 from tests.cli.conftest import Hpo
 from tests.cli.studies import finished_study, write_study
 from tests.export.studies import mixed
+from tests.machine import need
+
+
+NEEDS = {"optuna": ["optuna"], "parquet": ["pyarrow"]}
 
 
 def test_a_study_that_has_not_run_is_said(hpo: Hpo) -> None:
@@ -63,8 +67,16 @@ def test_a_format_that_does_not_exist_is_answered_with_those_that_do(hpo: Hpo) -
     assert hpo("export", "study.yaml").code == 2
 
 
+def test_an_option_of_another_format_is_refused(hpo: Hpo) -> None:
+    finished_study()
+    answer = hpo("export", "study.yaml", "--to", "optuna", "--curves")
+    assert answer.code == 2
+    assert "--curves: optuna has no such option; csv and parquet have." in answer.err
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_can_be_asked_for_and_has_options_that_exist(name: str) -> None:
+    need(*NEEDS.get(name, ()))
     assert set(FORMATS[name].options) <= set(OPTIONS)
     assert callable(exporter(name))
     assert len(FORMATS[name].what) < 60

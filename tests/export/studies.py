@@ -44,7 +44,7 @@ def mixed(root: Path, **changes: Any) -> Simulated:
     study.end(3, "", kind="cancelled", reason="target")
     study.end(4, "epoch=0.5 loss=0.75\nepoch=1 loss=0.25\n")
     claim = {"schema": 1, "number": 5, "batch": 0, "attempt": 1, **this_process(), "group": None, "ended": None}
-    publish(study.folder.paths.claim(5, 1), {**claim, "started": "2026-01-01T12:00:00Z"})
+    publish(study.folder.paths.claim(5, 1), {**claim, "started": "2026-01-01T00:00:00Z"})
     return study
 
 

@@ -39,7 +39,7 @@ def test_each_trial_is_a_line_with_its_parameters_its_metrics_its_host_and_its_t
     assert {row["param.epochs"] for row in rows} == {"20"}
     for row in rows:
         assert (row["param.momentum"] == "") is (row["param.optimizer"] == "adam")
-    assert rows[5]["started"] == "2026-01-01T12:00:00+00:00" and rows[5]["ended"] == ""
+    assert rows[5]["started"] == "2026-01-01T00:00:00+00:00" and rows[5]["ended"] == ""
     assert rows[1]["reason"] == "oom"
 
 

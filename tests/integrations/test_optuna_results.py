@@ -20,7 +20,8 @@ need("optuna")
 import optuna  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
-from hpo_workflow.integrations.optuna_results import Conversion, in_memory, whole_steps  # noqa: E402
+from hpo_workflow.integrations.optuna_results import Conversion, in_memory  # noqa: E402
+from hpo_workflow.integrations.whole_steps import whole_steps  # noqa: E402
 
 SPACE = SearchSpace.from_mapping({"x": {"type": "float", "low": 0.0, "high": 1.0}, "k": 3, "twice": {"expr": "2 * x"}})
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
