@@ -10,10 +10,12 @@ json        one flat JSON object a line; numbers, or strings that hold a number.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 
 from hpo_workflow.metrics.numbers import (
+    CAP_FOUND,
     CAP_NUMBER,
     CAP_REJECTED,
     NUMBER,
@@ -47,7 +49,7 @@ def scan_equals(line: bytes) -> list[Found]:
     """All `name=value` of the line, in its order."""
     found = []
     try:
-        for raw, number in EQUALS.findall(line):
+        for raw, number in EQUALS.findall(line)[:CAP_FOUND]:
             if len(number) > CAP_NUMBER:
                 return _scan_equals_one_by_one(line)
             found.append(_new(Found, (_text(raw), float(number), "", "", "")))
@@ -60,7 +62,7 @@ def _scan_equals_one_by_one(line: bytes) -> list[Found]:
     """The same where not everything is a plain number: slower, with what is wrong."""
     found = []
     rejected = 0
-    for match in EQUALS.finditer(line):
+    for match in itertools.islice(EQUALS.finditer(line), CAP_FOUND):
         raw, number = match.groups()
         name = _text(raw)
         if number is not None and len(number) <= CAP_NUMBER:
@@ -83,7 +85,7 @@ def scan_katib(line: bytes) -> list[Found]:
     """
     found: list[Found] = []
     rejected = 0
-    for start, end, number in katib_matches(line):
+    for start, end, number in itertools.islice(katib_matches(line), CAP_FOUND):
         text = line[start:end].decode()
         digits = number.group(1)
         if digits.lstrip(b"+-")[:1] not in (b"", b"e", b"E"):  # the rule lets no other text through that is no number
@@ -128,7 +130,7 @@ def scan_json(line: bytes) -> tuple[list[Found], str]:
     except (ValueError, RecursionError):
         return [], "a Python dict, not JSON: print json.dumps(...)" if body.startswith(b"{'") else "not a JSON object"
     found = []
-    for name, value in data.items():
+    for name, value in itertools.islice(data.items(), CAP_FOUND):
         if isinstance(value, float):
             found.append(Found(name, value, "", "", ""))
         elif isinstance(value, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from hpo_workflow.metrics.line_formats import scan_equals, scan_json, scan_katib
-from hpo_workflow.metrics.numbers import Found, printable
+from hpo_workflow.metrics.numbers import CAP_FOUND, Found, printable
 from hpo_workflow.metrics.user_patterns import (
     TooSlow,
     UserPattern,
@@ -39,6 +39,7 @@ class LineScanner:
         defined: The metrics that `define` reads.
         with_own_lines: Those of them that have `lines` of their own, and so are read from what `lines` keeps out.
         after: Text, pattern and metric of the rules that look for a text.
+        crowded: Lines on which so much was found that no more was looked for.
         watched: Whether there are regular expressions of the user, so that `watchdog` must be entered.
     """
 
@@ -58,6 +59,7 @@ class LineScanner:
         self.with_own_lines = {name for name, _, _, lines in self._define if lines is not None}
         self.watched = self._filter is not None or any(regex or lines for _, _, regex, lines in self._define)
         self.watchdog = Watchdog()
+        self.crowded = 0
         self._labels = self.watched or self.format == "json"
 
     def scan(self, line: bytes) -> tuple[bool, list[Found], str, list[Found]]:
@@ -66,7 +68,7 @@ class LineScanner:
         Returns: Whether `lines:` lets it through; all that was found; why it is not JSON; the regular expressions that
         were given up on it, kind `slow`.
         """
-        read, found, broken = True, [], ""
+        read, found, broken, crowded = True, [], "", False
         given_up: list[Found] = []
         text: str | None = None
         labelled = self.label(line) if self._labels else 0
@@ -80,6 +82,7 @@ class LineScanner:
                 found = scan_katib(line) if b"=" in line else []
             else:
                 found, broken = scan_json(line[labelled:] if labelled else line)
+            crowded = len(found) >= CAP_FOUND
             if self.defined and found:
                 found = [item for item in found if item.name not in self.defined]
         for name, after, regex, lines in self._define:
@@ -89,12 +92,15 @@ class LineScanner:
             elif not self._passes(lines, text or "", labelled, given_up):
                 continue
             if after is not None:
-                found += values_after(line, after, name)
+                more = values_after(line, after, name)
             elif regex is not None:
-                for match in self._search(name, regex, text or "", labelled, given_up):
-                    item = captured_value(match, name)
-                    if item is not None:
-                        found.append(item)
+                matches = self._search(name, regex, text or "", labelled, given_up)[:CAP_FOUND]
+                more = [item for item in (captured_value(match, name) for match in matches) if item is not None]
+            else:
+                continue
+            crowded = crowded or len(more) >= CAP_FOUND
+            found += more
+        self.crowded += crowded
         return read, found, broken, given_up
 
     @staticmethod

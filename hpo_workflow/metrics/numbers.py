@@ -16,6 +16,8 @@ CAP_NUMBER = 100
 """Characters of a number."""
 CAP_REJECTED = 50
 """Values of one line that are told one by one why they are no numbers."""
+CAP_FOUND = 2000
+"""Values of one line that one rule reads; a line with more is data, and only its start is read."""
 CAP_TEXT = 200
 """Characters of a line that are quoted in a message."""
 

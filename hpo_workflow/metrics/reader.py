@@ -7,7 +7,7 @@ from hpo_workflow.metrics.hints import LineKinds, listed, near_names, other_form
 from hpo_workflow.metrics.line_formats import scan_json
 from hpo_workflow.metrics.line_scanner import LineScanner
 from hpo_workflow.metrics.lines import CAP_LINE, Lines
-from hpo_workflow.metrics.numbers import Found, excerpt, is_finite
+from hpo_workflow.metrics.numbers import CAP_FOUND, Found, excerpt, is_finite
 from hpo_workflow.metrics.repeated_lines import DIGITS, RepeatedLines
 from hpo_workflow.objective import loss_of, reached
 
@@ -313,7 +313,7 @@ class MetricReader:
         result.counts = {name: series.count for name, series in merged.items()}
         result.problems, result.n_problems = self._problems, self._n_problems
         result.lines = self._printed.count
-        result.cut_lines = self._printed.cut + self._recorded.cut
+        result.cut_lines = self._printed.cut + self._recorded.cut + self._scanner.crowded
         result.dropped_names = self._n_dropped
         result.shapes = self._kinds.shapes()
         if self.objective not in self._records:
@@ -369,6 +369,8 @@ class MetricReader:
             warnings.append(f"more than {CAP_NAMES} metrics were printed; {self._n_dropped} values were not kept")
         if self._printed.cut:
             warnings.append(f"{self._printed.cut} lines are longer than {CAP_LINE} bytes; only their start was read")
+        if self._scanner.crowded:
+            warnings.append(f"{self._scanner.crowded} lines hold {CAP_FOUND} values or more; only their start was read")
         return warnings
 
 

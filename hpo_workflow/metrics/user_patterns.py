@@ -6,7 +6,7 @@ import re
 import signal
 import warnings
 
-from hpo_workflow.metrics.numbers import CAP_REJECTED, Found, number_of, refused, value_at
+from hpo_workflow.metrics.numbers import CAP_FOUND, CAP_REJECTED, Found, number_of, refused, value_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def values_after(line: bytes, pattern: re.Pattern[bytes], name: str) -> list[Fou
             item.kind == "ambiguous" and not (match.group()[-1:].isalnum() and following == b"_")
         ):
             found.append(item)
+            if len(found) == CAP_FOUND:
+                break
     return found
 
 

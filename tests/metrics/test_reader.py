@@ -6,12 +6,15 @@ import json
 import time
 import tracemalloc
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo_workflow.metrics import Extraction, MetricReader
+from hpo_workflow.metrics.lines import CAP_LINE
+from hpo_workflow.metrics.numbers import CAP_FOUND
 from hpo_workflow.metrics.reader import CAP_NAMES, CAP_PROBLEMS
 from tests.metrics.reading import BEST, LOSS, read, verdict
 
@@ -153,6 +156,8 @@ HOSTILE = [
     b" =" * 32768,
     b"|=|" * 21845,
     b"0: " * 21845,
+    b"a='" + b"1_" * 32766,
+    b"loss=" + b"0" * 65531,
     b"loss=1" + b" 000" * 16382,
     b"loss=1" + b" 000" * 16000 + b"x" * 1500,
     b"loss=1 000 " * 5957,
@@ -171,6 +176,29 @@ def test_no_line_takes_long(form: str) -> None:
         reader.close()
         slowest = max(slowest, time.process_time() - started)
     assert slowest < 0.5  # 0.05 on a quiet machine; quadratic rules take seconds
+    print(f"{form}: {slowest * 1000:.0f} ms for the slowest line of {CAP_LINE} bytes")
+
+
+@pytest.mark.parametrize(
+    ("settings", "form"),
+    [
+        ({}, "loss={} "),
+        ({}, "loss={},5 "),
+        ({"format": "katib"}, "loss={} "),
+        ({"format": "json"}, '"a{}": 1, '),
+        ({"define": {"loss": {"after": "l"}}}, "l {} "),
+        ({"define": {"loss": {"regex": r"l(\d)"}}}, "l1"),
+    ],
+)
+def test_of_a_line_with_thousands_of_values_the_start_is_read_and_this_is_told(
+    settings: dict[str, Any], form: str
+) -> None:
+    for n in (CAP_FOUND - 1, CAP_FOUND + 1):
+        text = "".join(form.format(i) for i in range(1000, 1000 + n)).rstrip(", ")
+        extraction = read("{" + text + "}" if settings.get("format") == "json" else text, **settings)
+        assert extraction.cut_lines == (n > CAP_FOUND)
+        told = f"1 lines hold {CAP_FOUND} values or more; only their start was read"
+        assert (told in extraction.warnings) == (n > CAP_FOUND)
 
 
 def test_a_flood_of_names_and_problems_stays_small() -> None:
