@@ -64,6 +64,56 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A number with its interval.
+
+    Args:
+        name: What it is of.
+        value, low, high: The number, and the ends of the interval.
+        text: What is written beside it.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time in one row.
+
+    Args:
+        row: From 0, the lowest.
+        begin, end: On the time axis.
+        kind: Its class.
+        number: The trial that it shows; None where it shows none.
+    """
+
+    row: int
+    begin: float
+    end: float
+    kind: str
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """A trial across axes that stand side by side.
+
+    Args:
+        number: The trial.
+        places: Where it crosses each axis, from 0 to 1; None where it has no value there.
+        kind: Its class.
+    """
+
+    number: int
+    places: Sequence[float | None]
+    kind: str
+
+
+@dataclass(frozen=True)
 class _Frame:
     """The plot area in a drawing, in its units: `rail` for failed trials below it, `letter` is the width of one."""
 
@@ -158,6 +208,144 @@ def race(x: Axis, y: Axis, lines: Sequence[Line]) -> str:
     parts = [_axes(frame, x, y)]
     parts += [f'<path class="race {line.kind}" d="{_course(frame, x, y, line.points)}"/>' for line in lines]
     return _svg(frame, "wide", f"best {y.title} so far of each study, by {x.title}", parts)
+
+
+def bars(x: Axis, rows: Sequence[Bar]) -> str:
+    """A bar for each number, from the top, with its interval as a thin line."""
+    longest = max(len(row.name) for row in rows)
+    left = min(max(70, math.ceil(longest * CHARACTER) + 14), 220)
+    frame = _Frame(640, 26 * len(rows) + 66, left=left, bottom=46, rail=0, right=130)
+    parts = [_axes(frame, x, Axis("", 0.0, 1.0, ()))]
+    zero = _text(frame.x(x.place(0.0)))
+    for index, row in enumerate(rows):
+        height = frame.y(1 - (index + 0.5) / len(rows))
+        at, low, high = (_text(frame.x(x.place(each))) for each in (row.value, row.low, row.high))
+        y = _text(height)
+        name = _fitting(row.name, (left - 12) / CHARACTER)
+        parts.append(f'<text class="title" text-anchor="end" x="{left - 8}" y="{_text(height + 4)}">{name}</text>')
+        parts.append(f'<path class="bar" d="M{zero} {y}H{at}"/>')
+        ends = "".join(f"M{end} {_text(height - 4)}v8" for end in (low, high))
+        parts.append(f'<path class="interval" d="M{low} {y}H{high}{ends}"/>')
+        parts.append(
+            f'<text x="{frame.width - frame.right + 8}" y="{_text(height + 4)}">{_fitting(row.text, 18)}</text>'
+        )
+    return _svg(frame, "wide fixed", f"{x.title} of each of {len(rows)}", parts)
+
+
+def stairs(x: Axis, y: Axis, points: Sequence[XY], target: float | None) -> str:
+    """A distribution: at each value the share of trials up to it, from 0 on; and the target."""
+    frame = _wide(rail=False)
+    parts = [_axes(frame, x, y)]
+    if target is not None and x.holds(target):
+        at = _text(frame.x(x.place(target)))
+        parts.append(f'<path class="target" d="M{at} {frame.top}V{frame.floor}"/>')
+        parts.append(f'<text class="said" x="{_text(float(at) + 5)}" y="{frame.top + 12}">target</text>')
+    path = f"M{frame.left} {_text(frame.y(y.place(0.0)))}"
+    for value, share in points:
+        path += f"H{_text(frame.x(x.place(value)))}V{_text(frame.y(y.place(share)))}"
+    parts.append(f'<path class="best" d="{path}H{frame.width - frame.right}"/>')
+    return _svg(frame, "wide", f"{y.title} by {x.title}", parts)
+
+
+def slots(x: Axis, n_rows: int, spans: Sequence[Span], pauses: Sequence[XY]) -> str:
+    """Who held which of `n_rows` slots when; slot 0 is the lowest row.
+
+    Stretches of one kind that follow each other in a row too closely to be told apart are drawn as one.
+
+    Args:
+        spans: Kinds that begin with `wait` are thin lines.
+        pauses: Begin and end of times in which nothing was going on.
+    """
+    height = min(max(6.0, 200 / n_rows), 18.0) if n_rows <= 60 else 360 / n_rows
+    frame = _Frame(960, math.ceil(n_rows * height) + 66, left=62, bottom=46, rail=0)
+    marks = [index for index in range(n_rows) if index % max(1, math.ceil(14 / height)) == 0]
+    y = Axis("slot", 0.0, float(n_rows), tuple(((index + 0.5) / n_rows, str(index)) for index in marks))
+    parts = [_axes(frame, x, y)]
+    for begin, end in pauses:
+        left, right = frame.x(x.place(begin)), frame.x(x.place(end))
+        parts.append(
+            f'<rect class="pause" x="{_text(left)}" y="{frame.top}" width="{_text(max(1.0, right - left))}" '
+            f'height="{frame.floor - frame.top}"/>'
+        )
+    paths: dict[str, tuple[list[str], list[str]]] = {}
+    for row, kind, begin, end, number in _merged(frame, x, spans):
+        path, numbers = paths.setdefault(kind, ([], []))
+        # it starts at the middle, where the pointer looks for the trial
+        half = max(0.4, (end - begin) / 2)
+        at_y = frame.y((row + 0.5) / n_rows)
+        path.append(f"M{_text((begin + end) / 2)} {_text(at_y)}m{_text(-half)} 0h{_text(2 * half)}")
+        if number is not None:
+            numbers.append(str(number))
+    for kind, (path, numbers) in paths.items():
+        width = max(1.0, height * (0.2 if kind.startswith("wait") else 0.8))
+        listed = f' data-n="{" ".join(numbers)}"' if len(numbers) == len(path) else ""
+        parts.append(f'<path class="span {kind}" stroke-width="{_text(width)}" d="{"".join(path)}"{listed}/>')
+    return _svg(frame, "whole", f"which trial held which of {n_rows} slots", parts)
+
+
+def _merged(frame: _Frame, x: Axis, spans: Sequence[Span]) -> Iterable[tuple[int, str, float, float, int | None]]:
+    """Row, kind, begin and end in the drawing, and trial: neighbours that cannot be told apart as one."""
+    last: dict[tuple[int, str], tuple[float, float, int | None]] = {}
+    for span in sorted(spans, key=lambda each: each.begin):
+        begin, end = frame.x(x.place(span.begin)), frame.x(x.place(span.end))
+        key = (span.row, span.kind)
+        before = last.get(key)
+        if before is not None and begin - before[1] < 0.3 and end - before[0] < 1.0:
+            last[key] = (before[0], max(end, before[1]), before[2])
+            continue
+        if before is not None:
+            yield span.row, span.kind, *before
+        last[key] = (begin, end, span.number)
+    for (row, kind), before in last.items():
+        yield row, kind, *before
+
+
+def ladder(x: Axis, y: Axis, places: Sequence[tuple[int, float, float, str]]) -> str:
+    """Configurations by level: a dot for each trial.
+
+    Args:
+        places: Trial, place on either axis, and what became of it (its class).
+    """
+    frame = _Frame(960, min(90 + 44 * max(2, len(y.ticks)), 420), left=74, bottom=52, rail=0)
+    parts = [_axes(frame, x, y)]
+    groups: dict[str, list[tuple[XY, int]]] = {}
+    for number, at_x, at_y, kind in places:
+        groups.setdefault(kind, []).append(((frame.x(x.place(at_x)), frame.y(y.place(at_y))), number))
+    small = " many" if len(places) >= MANY else ""
+    for kind, members in groups.items():
+        path = "".join(f"M{_text(px)} {_text(py)}h0" for (px, py), _ in members)
+        numbers = " ".join(str(number) for _, number in members)
+        parts.append(f'<path class="dots stay {kind}{small}" d="{path}" data-n="{numbers}"/>')
+    return _svg(frame, "whole", f"{y.title} that each {x.title} has reached", parts)
+
+
+def parallel(axes: Sequence[Axis | Strips], lines: Sequence[Course]) -> str:
+    """Each trial as a line across all axes, which stand side by side; the last lines lie on top."""
+    step = 110
+    frame = _Frame(max(960, 100 + step * (len(axes) - 1)), 330, left=50, bottom=22, rail=0, top=30, right=50)
+    gap = (frame.width - frame.left - frame.right) / max(1, len(axes) - 1)
+    parts = []
+    for line in lines:
+        path, pen_down = "", False
+        for index, place in enumerate(line.places):
+            if place is None:
+                pen_down = False
+                continue
+            path += f"{'L' if pen_down else 'M'}{_text(frame.left + index * gap)} {_text(frame.y(place))}"
+            pen_down = True
+        parts.append(f'<path class="line {line.kind}" d="{path}" data-n="{line.number}"/>')
+    room = gap / CHARACTER
+    for index, axis in enumerate(axes):
+        at = frame.left + index * gap
+        anchor = "middle" if 0 < index < len(axes) - 1 else "start" if index == 0 else "end"
+        at_title = _text(at if anchor == "middle" else 4 if anchor == "start" else frame.width - 4)
+        title = _fitting(_titled(axis), room)
+        parts.append(f'<path class="axis" d="M{_text(at)} {frame.top}V{frame.floor}"/>')
+        parts.append(f'<text class="title" text-anchor="{anchor}" x="{at_title}" y="16">{title}</text>')
+        for place, text in axis.ticks:
+            said = _fitting(text, room / 2)
+            parts.append(f'<text class="said" x="{_text(at + 4)}" y="{_text(frame.y(place) + 4)}">{said}</text>')
+    return _svg(frame, "whole", "parameters and objective of each trial, joined by a line", parts)
 
 
 def schedule(x: Axis, y: Axis, lines: Sequence[Line]) -> str:

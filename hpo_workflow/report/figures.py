@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +31,7 @@ from hpo_workflow.metrics import printable
 from hpo_workflow.objective import loss_of
 from hpo_workflow.report.axis import Axis, Strips, choice_text, parameter_axis, value_axis
 from hpo_workflow.report.content import Content, Row
+from hpo_workflow.report.html import script_json
 from hpo_workflow.space import Categorical, Parameter, SearchSpace
 from hpo_workflow.space.parameters import Float, same_choice
 
@@ -334,9 +334,7 @@ def _finished(
     for name, value in layout.items():
         if re.fullmatch(r"[xy]axis\d*", name) and "title" in value:
             value.setdefault("automargin", True)
-    text = json.dumps(_told({"data": data, "layout": layout}, trials.names), separators=(",", ":"), allow_nan=False)
-    for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(character, code)  # the rest of what could end a script is not ASCII, and escaped by JSON
+    text = str(script_json(_told({"data": data, "layout": layout}, trials.names)))
     return Figure(key, title, text, height, width, note)
 
 

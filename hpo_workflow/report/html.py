@@ -54,6 +54,14 @@ def exact(value: Any) -> Markup:
     return escape(json.dumps(value))
 
 
+def script_json(value: Any) -> Markup:
+    """A value as JSON that stays data inside of a `<script type="application/json">`, in ASCII."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(character, code)
+    return Markup(text)
+
+
 def value_text(value: float | None) -> str:
     """A value of a metric, short."""
     return "" if value is None else f"{value:.6g}"

@@ -11,19 +11,23 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from hpo_workflow.analysis import best_so_far, some_of, thinned
-from hpo_workflow.report import chart
+from hpo_workflow.report import chart, overview
 from hpo_workflow.report.axis import Axis, choice_text, number_axis, parameter_axis, value_axis
 from hpo_workflow.report.chart import Dot, Line
 from hpo_workflow.report.content import Content, Row
 from hpo_workflow.report.figures import Figure, Figures, is_installed, packed_plotly_js, plotly_js
 from hpo_workflow.report.figures import figures as figures_of
-from hpo_workflow.report.html import digest, environment, exact, param_text, part, value_text
+from hpo_workflow.report.html import digest, environment, exact, param_text, part, script_json, shown, value_text
 from hpo_workflow.space import Categorical, Parameter
 from hpo_workflow.space.parameters import Float
 from hpo_workflow.trial import Value
 
 LONGEST_CELL = 60
 """Characters of one cell of the table."""
+LONGEST_REASON = 40
+
+STATIC_ROWS = 500
+"""Rows that are in the page as they are; a browser takes seconds for 10 000, and the rest are data for the script."""
 
 MOST_DOTS = 60_000
 """Dots in the scatter plots of all parameters together; a browser draws them without effort."""
@@ -99,6 +103,11 @@ def render(content: Content, figures: Figures | None = None, hint: str = "") -> 
     curves, curves_left_out = _curves(content)
     states = {state: sum(row.state == state for row in content.rows) for state in dict.fromkeys(_states(content))}
     contours = drawn.starting("contour")
+    importance, importance_note = overview.importance_chart(content)
+    parallel, parallel_note = overview.parallel_chart(content)
+    distribution, distribution_note = overview.distribution_chart(content)
+    slots, slots_note = overview.slots_chart(content)
+    levels, levels_note = overview.ladder_chart(content)
     return (
         environment()
         .from_string(part("page.html"))
@@ -113,23 +122,34 @@ def render(content: Content, figures: Figures | None = None, hint: str = "") -> 
             hint=hint,
             progress=progress,
             progress_note=progress_note,
-            importance_chart=None,
-            importance_note="",
-            important=drawn.get("importances") is not None,
+            importance_chart=importance,
+            importance_note=importance_note,
+            important=importance is not None or drawn.get("importances") is not None,
             plots=plots,
             open_plots=OPEN_PLOTS,
             plot_note=plot_note,
             slice_note=_common_note(drawn.starting("slice")),
-            pairs=bool(contours) or drawn.get("parallel") is not None,
+            pairs=bool(contours) or parallel is not None or drawn.get("parallel") is not None,
+            parallel=parallel,
+            parallel_note=parallel_note,
             contours=contours,
             ranked=content.importances is not None and bool(content.importances.parameters),
             curves=curves,
             curves_left_out=curves_left_out,
             lineage=_lineage(content),
-            spread=drawn.get("edf") is not None,
-            distribution_chart=None,
+            spread=distribution is not None or drawn.get("edf") is not None,
+            distribution_chart=distribution,
+            distribution_note=distribution_note,
+            levels=levels,
+            levels_note=levels_note,
+            slots=slots,
+            slots_said=overview.slots_said(content.timeline),
+            slots_note=slots_note,
             columns=columns,
             cells=cells,
+            static_rows=STATIC_ROWS,
+            rest=_rest(cells[STATIC_ROWS:]),
+            state_text=_state_text,
             filter_example=_filter_example(content),
             states=states,
             n_shades=chart.N_SHADES,
@@ -362,6 +382,31 @@ def _table(content: Content) -> tuple[list[_Column], list[tuple[Row, list[str]]]
         line += [value_text(row.metrics.get(name)) for name in metrics]
         cells.append((row, line))
     return columns, cells
+
+
+def _state_text(row: Row) -> str:
+    """What a row says of its trial's state."""
+    reason = (
+        ""
+        if not row.reason
+        else row.reason
+        if len(row.reason) <= LONGEST_REASON
+        else f"{row.reason[: LONGEST_REASON - 1]}…"
+    )
+    return row.state + (f" ({reason})" if reason else "") + (", from the cache" if row.cached else "")
+
+
+def _rest(cells: Sequence[tuple[Row, list[str]]]) -> Markup:
+    """Rows that the page's script makes when they are asked for: number, state, exact value, and all texts."""
+    rows = [
+        [row.number, row.state, _finite(row.value), *map(shown, [_state_text(row), value_text(row.value), *line])]
+        for row, line in cells
+    ]
+    return script_json(rows)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _kind(parameter: Parameter) -> str:

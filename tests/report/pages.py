@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from hpo_workflow.analysis.findings import Finding
+from hpo_workflow.analysis.importance import Importance, Importances
+from hpo_workflow.analysis.rungs import Rung, Rungs, Stay
+from hpo_workflow.analysis.timeline import Asking, Attempt, timeline
 from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.space import Parameter, SearchSpace
 
@@ -90,6 +94,11 @@ def hostile() -> Content:
         parameters=space,
         rows=rows,
         best=Best(0, 0.0, {HOSTILE: HOSTILE, "c": "y" * 10_000}, HOSTILE),
+        findings=[Finding("edge", HOSTILE, "likely", HOSTILE)],
+        importances=Importances((Importance(HOSTILE, 0.5, 0.2, 0.8, 8),), 0.5, 8, HOSTILE),
+        distribution=[(n / 10, (n + 1) / 8) for n in range(8)],
+        timeline=timeline([Attempt(0, 1, 5.0, 9.0, "complete", HOSTILE)], [Asking(0.0, HOSTILE, (0,))], 1),
+        rungs=Rungs((Rung(1.0, {"ended": 1}, (0.0, 0)),), (Stay(0, 0, 0, "ended", 0.0),)),
         fidelity=HOSTILE,
         stages=[Stage(n, n, n + 1.0, n / 10, {"x": n / 10, "c": HOSTILE}) for n in range(2)],
         step=HOSTILE,

@@ -42,7 +42,9 @@ def cells(page: str) -> list[list[str]]:
     """The table of trials, without its head."""
     body = page[page.index('<table id="table">') :]
     body = body[body.index("<tbody>") : body.index("</tbody>")]
-    return [re.findall(r"<td[^>]*>([^<\n]*)", line) for line in body.splitlines() if line.startswith("<tr")]
+    rows = [re.findall(r"<td[^>]*>([^<\n]*)", line) for line in body.splitlines() if line.startswith("<tr")]
+    rest = re.search(r'<script type="application/json" id="rest">(.*?)</script>', page)
+    return rows + [[str(number), *texts] for number, _, _, *texts in json.loads(rest[1] if rest else "[]")]
 
 
 def charts(page: str, label: str) -> list[str]:

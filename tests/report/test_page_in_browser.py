@@ -148,7 +148,7 @@ def test_conditions_filter_the_table_and_a_wrong_one_is_named(tmp_path: Path) ->
 
 def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(tmp_path: Path) -> None:
     found = seen(
-        content(*((n * 0.37) % 1 for n in range(250))),
+        content(*((n * 0.37) % 1 for n in range(700))),  # more than the page holds as they are
         """
         const answer = [rows().length, document.querySelector("#count").textContent];
         press("loss");
@@ -158,7 +158,7 @@ def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(tmp_path: Pat
         """,
         tmp_path,
     )
-    assert found.value == [100, "the first 100 of 250 shown", 0, 250, True]
+    assert found.value == [100, "the first 100 of 700 shown", 0, 700, True]
 
 
 def test_the_trial_under_the_pointer_is_named_with_its_value_and_parameters(tmp_path: Path) -> None:
@@ -204,17 +204,19 @@ def test_one_metric_of_several_is_shown_at_a_time(tmp_path: Path) -> None:
     assert found.value == [["loss"], ["acc"]]
 
 
-def test_a_link_to_a_trial_shows_its_row_also_where_it_is_hidden(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "filtered"), [(250, ""), (1100, "trial=249")])
+def test_a_link_to_a_trial_shows_its_row_also_where_it_is_hidden(count: int, filtered: str, tmp_path: Path) -> None:
     found = seen(
-        content(*(n / 250 for n in range(250))),
+        content(*(n / count for n in range(count))),
         """
         window.location.hash = "#t249";
         await new Promise((done) => setTimeout(done, 100));
-        return document.querySelector("#t249").offsetParent !== null;
+        const row = document.querySelector("#t249");
+        return [row.offsetParent !== null, row.className, document.querySelector("#filter").value];
         """,
         tmp_path,
     )
-    assert found.value is True
+    assert found.value == [True, "s-complete sought", filtered]
 
 
 OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth;"

@@ -1,6 +1,7 @@
 "use strict";
 (() => {
   const FIRST_ROWS = 100;
+  const MANY_ROWS = 1000;
   const NEAR = 16;
   const TIP_LINES = 18;
   const find = (selector) => document.querySelector(selector);
@@ -12,8 +13,36 @@
   const table = find("#table");
   const heads = table ? all("thead th", table) : [];
   const body = table ? table.tBodies[0] : null;
-  let rows = body ? [...body.rows] : [];
   let shown = FIRST_ROWS;
+
+  // A row as values: the first ones are read from the page, the rest are data until somebody wants to see them.
+  const read = (element) => ({
+    number: element.id.slice(1),
+    state: element.className.slice(2),
+    texts: [...element.cells].map((cell) => cell.textContent.trim()),
+    exact: element.cells[2].dataset.v,
+    element,
+  });
+  const unfold = ([number, state, exact, ...texts]) => ({
+    number: String(number),
+    state,
+    texts: [String(number), ...texts],
+    exact: exact === null ? undefined : String(exact),
+    element: null,
+  });
+  const rest = find("#rest");
+  let rows = body ? [...body.rows].map(read) : [];
+  if (rest) rows = rows.concat(JSON.parse(rest.textContent).map(unfold));
+  const byNumber = new Map(rows.map((row) => [row.number, row]));
+
+  function elementOf(row) {
+    if (row.element) return row.element;
+    row.element = document.createElement("tr");
+    row.element.id = `t${row.number}`;
+    row.element.className = `s-${row.state}`;
+    for (const text of row.texts) row.element.insertCell().textContent = text;
+    return row.element;
+  }
 
   const TERM = /("[^"]*"|[^\s<>=!~"]+)\s*(<=|>=|!=|==?|<|>|~)\s*("[^"]*"|[^\s"]+)|("[^"]*"|\S+)/g;
   const NUMERIC = {
@@ -25,7 +54,7 @@
     "!=": (a, b) => a !== b,
   };
   const bare = (text) => (text.startsWith('"') ? text.slice(1, text.length > 1 && text.endsWith('"') ? -1 : undefined) : text);
-  const textOfCell = (cell) => cell.dataset.v ?? cell.textContent.trim();
+  const valueOf = (row, column) => (column === 2 ? row.exact : undefined) ?? row.texts[column];
 
   function columnOf(name) {
     const names = heads.map((head) => head.textContent.trim());
@@ -40,7 +69,7 @@
       if (word !== undefined) {
         const part = bare(word).toLowerCase();
         if (/^[<>=!~]/.test(word) || /[<>=!~]$/.test(word)) return `"${word}" is half a condition`;
-        conditions.push((row) => row.textContent.toLowerCase().includes(part));
+        conditions.push((row) => row.texts.some((each) => each.toLowerCase().includes(part)));
         continue;
       }
       const column = columnOf(bare(name));
@@ -49,16 +78,16 @@
       const compare = NUMERIC[sign === "==" ? "=" : sign];
       if (sign === "~") {
         const part = wanted.toLowerCase();
-        conditions.push((row) => row.cells[column].textContent.toLowerCase().includes(part));
+        conditions.push((row) => row.texts[column].toLowerCase().includes(part));
       } else if (wanted.trim() !== "" && !Number.isNaN(Number(wanted))) {
         const number = Number(wanted);
         conditions.push((row) => {
-          const text = textOfCell(row.cells[column]);
+          const text = valueOf(row, column);
           return text !== "" && !Number.isNaN(Number(text)) && compare(Number(text), number);
         });
       } else if (sign === "=" || sign === "==" || sign === "!=") {
         // A state's cell says why, too.
-        const said = (row) => (column === 1 ? row.className.slice(2) : row.cells[column].textContent.trim());
+        const said = (row) => (column === 1 ? row.state : row.texts[column]);
         conditions.push((row) => compare(said(row), wanted));
       } else {
         return `"${wanted}" is no number`;
@@ -73,12 +102,12 @@
     const conditions = conditionsOf(filter.value);
     const fault = typeof conditions === "string" ? conditions : "";
     filter.setCustomValidity(fault);
-    let matching = 0;
-    for (const row of rows) {
-      const fits = (!wanted || row.classList.contains("s-" + wanted)) && (fault || conditions.every((holds) => holds(row)));
-      if (fits) matching += 1;
-      row.hidden = !fits || matching > shown;
-    }
+    const fits = (row) => (!wanted || row.state === wanted) && (fault || conditions.every((holds) => holds(row)));
+    const fitting = rows.filter(fits);
+    const matching = fitting.length;
+    const fragment = document.createDocumentFragment();
+    for (const row of fitting.slice(0, shown)) fragment.append(elementOf(row));
+    body.replaceChildren(fragment);
     const more = find("#more");
     more.hidden = matching <= shown;
     more.textContent = `show all ${matching} rows`;
@@ -95,9 +124,8 @@
     const column = heads.indexOf(head);
     const numeric = head.dataset.kind === "n";
     const keyed = rows.map((row) => {
-      const cell = row.cells[column];
-      const text = textOfCell(cell);
-      return { row, number: Number(row.cells[0].textContent), key: text === "" ? null : numeric ? Number(text) : text };
+      const text = valueOf(row, column);
+      return { row, number: Number(row.number), key: text === "" ? null : numeric ? Number(text) : text };
     });
     keyed.sort((a, b) => {
       if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.number - b.number;
@@ -105,18 +133,20 @@
       return sign * by || a.number - b.number;
     });
     rows = keyed.map((each) => each.row);
-    body.append(...rows);
     refresh();
   }
 
   function reveal() {
-    const row = /^#t\d+$/.test(location.hash) ? find(location.hash) : null;
-    if (!row || !row.hidden) return;
+    const row = /^#t\d+$/.test(location.hash) ? byNumber.get(location.hash.slice(2)) : undefined;
+    if (!row) return;
+    for (const other of all(".sought", body)) other.classList.remove("sought");
+    elementOf(row).classList.add("sought");
+    if (row.element.isConnected) return;
     find("#state").value = "";
-    find("#filter").value = "";
-    shown = Infinity;
+    find("#filter").value = rows.length > MANY_ROWS ? `trial=${row.number}` : "";
+    if (rows.length <= MANY_ROWS) shown = Infinity;
     refresh();
-    row.scrollIntoView({ block: "center" });
+    row.element.scrollIntoView({ block: "center" });
   }
 
   if (table) {
@@ -192,10 +222,10 @@
   }
 
   function textOf(number) {
-    const row = find("#t" + number);
-    const lines = [`trial ${number}: ${row.cells[1].textContent.trim()}`];
+    const row = byNumber.get(String(number));
+    const lines = [`trial ${number}: ${row.texts[1]}`];
     heads.slice(2).forEach((head, index) => {
-      const text = row.cells[index + 2].textContent.trim();
+      const text = row.texts[index + 2];
       if (text !== "") lines.push(`${head.textContent.trim()} = ${text}`);
     });
     return lines.length > TIP_LINES ? [...lines.slice(0, TIP_LINES - 1), "..."] : lines;
@@ -217,7 +247,7 @@
   }
 
   function showTip(number, x, y) {
-    tip.hidden = number === null || !find("#t" + number);
+    tip.hidden = number === null || !byNumber.has(String(number));
     if (tip.hidden) return;
     tip.textContent = textOf(number).join("\n");
     const left = x + 14;
@@ -335,7 +365,7 @@
     stage.on("plotly_unhover", () => (tip.hidden = true));
     stage.on("plotly_click", (event) => {
       const number = numberOf(event);
-      if (number !== null && find("#t" + number)) location.hash = `#t${number}`;
+      if (number !== null && byNumber.has(String(number))) location.hash = `#t${number}`;
     });
   }
 
