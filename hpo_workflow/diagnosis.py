@@ -151,6 +151,7 @@ class Facts:
         standing: None where the records cannot be read as a whole; `unread` says why then.
         has_plan: Whether the plan in force is there and whole.
         head: What is known of whoever runs the study, and `head_where` who that is.
+        doing: What is done with it: `run` or `compacted`.
         session: The session's file.
         attempts: One for each trial with a claim.
         queue: The study's jobs, None where Slurm was not asked or does not answer; `asked_slurm` tells which.
@@ -175,6 +176,7 @@ class Facts:
     head: str = NOBODY
     head_where: str = ""
     head_host: str = ""
+    doing: str = "run"
     head_pid: int = 0
     session: str = ""
     attempts: tuple[Attempt, ...] = ()
@@ -268,6 +270,8 @@ def _damages(facts: Facts) -> Iterator[Finding]:
             )
         elif each.how == "not readable":
             yield _not_readable(facts, each)
+        elif each.how == "sealed":
+            yield _damaged_in_seal(facts, each, live)
         else:
             yield _damaged(facts, each, live)
     if facts.standing is None and not any(each.kind in NEEDED for each in facts.damages):
@@ -327,6 +331,9 @@ def _damaged(facts: Facts, each: Damage, live: Collection[int]) -> Finding:
             )
         cure = "What was read of the trial is known and counts; without the record, new `metrics:` would run it again."
         return Finding(kind, True, what, _move(each.path), cure, (each.path,))
+    if each.kind == "sealed":
+        cure = "Restore it from a backup. What it held cannot be told from what there never was, so do not remove it."
+        return Finding(kind, True, what, "", cure, (each.path,))
     if each.kind == "metric":
         if each.number in live:
             return Finding(kind, True, what, facts.run, "The trial's output is read again.", (each.path,))
@@ -339,6 +346,29 @@ def _damaged(facts: Facts, each: Damage, live: Collection[int]) -> Finding:
     if each.kind in MADE_AGAIN:
         return Finding(kind, True, what, facts.run, MADE_AGAIN[each.kind], (each.path,))
     return Finding(kind, False, what, _remove([each.path]), CACHES.get(each.kind, "Harmless."), (each.path,))
+
+
+def _damaged_in_seal(facts: Facts, each: Damage, live: Collection[int]) -> Finding:
+    """What is damaged in a sealed file stays there; what is made anew is put into its place beside."""
+    what = f"{each.path}: {each.why}."
+    kind = f"damaged {each.kind}"
+    if each.kind == "batch" and each.number in facts.spoilt_copies:
+        cure = (
+            "Restore the sealed file, or that with its copy below state/batches, from a backup. Do not remove it: its"
+            " trials' numbers would be given to others. Without a backup give the study another `outdir`."
+        )
+        return Finding(kind, True, what, "", cure, (each.path,))
+    if each.number in live and each.kind in ("result", "metric"):
+        then = "The trial is started again." if each.kind == "result" else "The trial's output is read again."
+        return Finding(kind, True, what, facts.run, then, (each.path,))
+    cure = {
+        "batch": "Harmless: its copy is whole, and the next run puts it into its place.",
+        "copy": "Harmless: the batch's record is whole.",
+        "metric": "Harmless: nobody reads it any more.",
+        "result": "What was read of the trial is known and counts; new `metrics:` would run it again.",
+        "text": f"Only new `metrics:` would read it, and would find nothing in trial {each.number}.",
+    }.get(each.kind, "")
+    return Finding(kind, False, what, "", cure, (each.path,))
 
 
 def _is_of_the_past(facts: Facts, each: Damage) -> bool:

@@ -16,6 +16,7 @@ from hpo_workflow.metrics.numbers import printable
 from hpo_workflow.objective import loss_of, reached
 from hpo_workflow.store import atomic
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.sealed import DamagedSeal, Sealed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _parse(options: Any) -> str:
         raise _CallError(f"{options.plan}: there is no such plan")
     spec = plan["spec"]
     objective = spec["objective"]
-    result, damage = _result(paths.result_record(options.number))
+    result, damage = _result(paths, options.number)
     if result is None:
         metric = _lost(paths, options.number, options.batch, damage, (spec.get("resources") or {}).get("gpu", 0))
     else:
@@ -120,11 +121,12 @@ def mend_curves(paths: StudyPaths, plan: Mapping[str, Any], complete: Mapping[in
     from hpo_workflow.store.curve_index import curve_entry, mend
 
     digest, spec = plan["metrics_digest"], plan["spec"]
+    sealed = Sealed(paths)
 
     def make(number: int) -> dict[str, Any] | None:
         """From the trial's record; None where that would take long or cannot be read: it is one competitor less."""
         try:
-            result: Any = atomic.read_json(paths.result_record(number))
+            result: Any = sealed.json(paths.result_record(number))
             if result["metrics"].get("digest") == digest:
                 extraction = Extraction.from_json(result["metrics"])
             elif result["log_bytes"] <= LARGEST_LOG:
@@ -149,6 +151,14 @@ def _readable(path: str) -> dict[str, Any]:
         return {}
 
 
+def _proposed(paths: StudyPaths, batch: int) -> list[dict[str, Any]]:
+    """The trials of a batch, if they can be read."""
+    try:
+        return list((Sealed(paths).json(paths.batch(batch)) or {}).get("trials", []))
+    except (AttributeError, ValueError):
+        return []
+
+
 def _load(path: str) -> dict[str, Any] | None:
     try:
         data = atomic.read_json(path)
@@ -159,14 +169,17 @@ def _load(path: str) -> dict[str, Any] | None:
     return data
 
 
-def _result(path: str) -> tuple[dict[str, Any] | None, str]:
-    """The record of a trial that has ended. One that is damaged is set aside, and what is said of it comes second: the
-    trial is started again."""
+def _result(paths: StudyPaths, number: int) -> tuple[dict[str, Any] | None, str]:
+    """The record of a trial that has ended. One that is damaged is set aside, or stays where it is sealed, and what is
+    said of it comes second: the trial is started again."""
+    path = paths.result_record(number)
     try:
-        result = atomic.read_json(path)
+        result = Sealed(paths).json(path)
         if result is None or (isinstance(result, dict) and isinstance(result.get("end"), dict)):
             return result, ""
         why = "not a record"
+    except DamagedSeal as error:
+        return None, f"its result record was damaged ({error.path}: {error})"
     except ValueError as error:
         why = str(error)
     aside = f"{path}.damaged.{int(time.time())}"
@@ -191,14 +204,17 @@ def read_output(
     if result["log"]:
         sources.append((os.path.join(paths.root, result["log"]), reader.feed))
     missing = ""
+    sealed = Sealed(paths)
     for path, feed in sources:
         try:
-            with open(path, "rb", buffering=0) as file:
+            with sealed.open(path) as file:
                 while True:
                     data = file.read(READ_BYTES)
                     if not data:
                         break
                     feed(data)
+        except DamagedSeal as error:
+            missing = f"{error.path} is damaged ({error})"
         except FileNotFoundError:
             if feed == reader.feed:
                 missing = f"its log {path} has gone"
@@ -263,7 +279,7 @@ def _lost(paths: StudyPaths, number: int, batch: int, damage: str, gpus: Any) ->
     done = _readable(paths.done(number, batch))
     attempts = done.get("attempts") or [{}]
     last = {**attempts[-1], "reason": "storage", "detail": damage} if damage else attempts[-1]
-    proposed = _readable(paths.batch(batch)).get("trials", [])
+    proposed = _proposed(paths, batch)
     trial: dict[str, Any] = next((each for each in proposed if each["number"] == number), {})
     return {
         "number": number,
@@ -291,14 +307,7 @@ def _lost(paths: StudyPaths, number: int, batch: int, damage: str, gpus: Any) ->
 def _append(path: str, line: str) -> None:
     """One line more in an index. It is a cache: what fails here is made up for when it is read."""
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
-        try:
-            size = os.fstat(descriptor).st_size
-            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, (("\n" if torn else "") + line).encode())
-        finally:
-            os.close(descriptor)
+        atomic.append(path, line)
     except OSError as error:
         sys.stderr.write(f"{path}: {error.strerror}\n")
 

@@ -26,7 +26,7 @@ from hpo_workflow.store.paths import StudyPaths, shard
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.stop_request import withdraw_stop
-from hpo_workflow.store.study_folder import StudyFolder, read_record, result_exists
+from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.store.usage import held_gpu_s
 from hpo_workflow.study_state import Ending, StudyState
 from hpo_workflow.trial import TrialState
@@ -329,7 +329,7 @@ class SnakefileStudy:
         """
         paths = self.folder.paths
         done = paths.done(number, batch)
-        if not result_exists(paths, number):
+        if not self.folder.has_result(number):
             return
         if os.path.exists(done):
             _forget(self._workflow, done)
@@ -400,7 +400,9 @@ class SnakefileStudy:
         else:
             best = rolling.state.incumbent
             known = None if best is None or best.value is None else (best.value, best.number)
-            for said in self.folder.mend([emission.batch for emission in rolling.state.live.values()], known):
+            live = rolling.state.live.items()
+            needed = [emission.batch for number, emission in live if not self.folder.has_result(number)]
+            for said in self.folder.mend(needed, known):
                 _say(f"warning: {said}")
             self._withdraw_stop(rolling.ending())
             self._adopt(rolling)
@@ -412,7 +414,7 @@ class SnakefileStudy:
         paths = self.folder.paths
         jobs: dict[int, str] = {}
         if not self._workflow.local_exec:
-            live = [number for number in rolling.state.live if not result_exists(paths, number)]
+            live = [number for number in rolling.state.live if not self.folder.has_result(number)]
             jobs = find_orphans(paths, self.spec.study, live)
         write_adopted(paths, jobs)
         rolling.adopt(jobs, time.time_ns() // 1_000_000)
@@ -441,7 +443,7 @@ class SnakefileStudy:
         In a dry run nothing where the trial has its result: a run makes the file again that was swept (`_mend`), a dry
         run writes nothing, and its table would name trials that nobody runs.
         """
-        if self._workflow.dryrun and result_exists(self.folder.paths, number):
+        if self._workflow.dryrun and self.folder.has_result(number):
             return []
         return [self.declared.done(number, batch)]
 
@@ -476,7 +478,7 @@ def dry_run_sentence(rolling: Rolling) -> str:
     """Where a study stands, for `snakemake -n`, whose job table never shows the whole of it."""
     state = rolling.state
     words = [f"study {rolling.spec.study}: {state.done_text}"]
-    unread = sum(result_exists(rolling.folder.paths, number) for number in state.live)
+    unread = sum(rolling.folder.has_result(number) for number in state.live)
     if len(state.live) > unread:
         words.append(f"{len(state.live) - unread} to run")
     if unread:

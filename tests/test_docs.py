@@ -264,6 +264,7 @@ def test_every_link_to_a_file_of_the_repository_leads_somewhere(document):
 
 # ---- docs/files.md -----------------------------------------------------------------------------------------
 SAMPLE = {"digest": "DIGEST", "metrics_digest": "DIGEST", "index": 0, "number": 12, "batch": 4, "attempt": 1}
+SAMPLE |= {"folder": "ledger/results/000", "part": 1, "path": "ledger/results/000/12.json"}
 """The arguments of StudyPaths' methods for the trial that docs/files.md shows."""
 
 

@@ -43,7 +43,7 @@ def free_disk(
     done = emptied - wanted, left - wanted
     try:
         for number, templates in _with_templates(folder, state, sorted(wanted)):
-            if os.path.exists(folder.paths.batch_record(state.n_batches)):
+            if folder.sealed.exists(folder.paths.batch_record(state.n_batches)):
                 break  # we were forgotten, and somebody who knows more has gone on
             remaining = delete_files(folder.paths, number, templates, {"keep": state.spec.keep}, deadline)
             done[bool(remaining)].add(number)

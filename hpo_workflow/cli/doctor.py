@@ -56,7 +56,7 @@ def command(study: str, as_json: bool) -> int:
 def standing_text(facts: Facts) -> str:
     """How the study stands, as far as it is known."""
     if facts.head == ALIVE:
-        return f"it is run by {facts.head_where}"
+        return f"it is {facts.doing} by {facts.head_where}"
     if facts.head != NOBODY:
         return f"it was run by {facts.head_where}"
     if facts.standing is None:

@@ -106,6 +106,7 @@ def examine(place: Place) -> Facts:
         head=head_life,
         head_where="" if session is None else _where(session),
         head_host="" if session is None else str(session["host"]),
+        doing="compacted" if session is not None and session.get("doing") == "compacted" else "run",
         head_pid=0 if session is None else int(session["pid"]),
         session=paths.session,
         attempts=_attempts(paths, found, queue),

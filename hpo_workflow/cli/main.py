@@ -28,6 +28,7 @@ VERBS = {
     "submit": "Run a study as a Slurm job, away from the login node.",
     "stop": "End a study that runs anywhere; it can go on later.",
     "status": "How a study stands.",
+    "compact": "Seal what has finished, so that a study keeps few files.",
     "doctor": "What is wrong with a study, and what mends it.",
     "best": "The best trial: value, parameters, command.",
     "trials": "All trials with their parameters and values.",

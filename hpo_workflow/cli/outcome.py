@@ -143,7 +143,7 @@ def _losses(folder: StudyFolder, state: StudyState) -> list[str]:
             f" -o jobid,state,exitcode,nodelist`) and at {folder.paths.snakemake_log}."
         )
     path = log_path(folder, losses[-1].number)
-    tail = log_tail(path)
+    tail = log_tail(folder, path)
     if tail:
         lines.append(f"the end of the last one's log, {path}:")
         lines += [f"  | {line}" for line in tail]
@@ -159,7 +159,7 @@ def _example(folder: StudyFolder, state: StudyState, reason: str) -> list[str]:
     path = log_path(folder, trial.number)
     detail = f": {trial.detail}" if trial.detail else ""
     lines = [f"trial {trial.number} failed with {reason}{detail}"]
-    tail = log_tail(path)
+    tail = log_tail(folder, path)
     if tail:
         lines.append(f"the end of its log, {path}:")
         lines += [f"  | {line}" for line in tail]

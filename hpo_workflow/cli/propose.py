@@ -14,8 +14,9 @@ from hpo_workflow.cli.terminal import say
 from hpo_workflow.errors import HPOWorkflowError
 from hpo_workflow.propose import Action, Answer, batch_rng, propose
 from hpo_workflow.spec import StudySpec, digest_of
-from hpo_workflow.store.atomic import publish, replace, seal
+from hpo_workflow.store.atomic import replace, seal
 from hpo_workflow.store.cache import DamagedEntry, ResultCache
+from hpo_workflow.store.sealed import publish
 from hpo_workflow.store.session import read_session, session_seconds
 from hpo_workflow.store.stop_request import stop_request
 from hpo_workflow.store.study_folder import StudyFolder, read_record
@@ -70,7 +71,7 @@ def make_batch(folder: StudyFolder, plan_path: str, batch: int) -> dict[str, Any
         answer = propose(spec, state, batch_rng(spec.seed, state.next_number))
         record = _record(folder, plan, state, earlier, answer)
         record["sampler"]["cpu_s"] = round(time.process_time() - begun, 4)
-        publish(folder.paths.batch_record(batch), record)
+        publish(folder.paths, folder.paths.batch_record(batch), record)
         published = folder.batch(batch)
         assert published is not None
         folder.index_batches([*earlier, published])

@@ -43,7 +43,7 @@ from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.processes import is_alive, this_process
 from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.stop_request import CANCEL, stop_request, withdraw_stop
-from hpo_workflow.store.study_folder import StudyFolder, result_exists
+from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.trial import TrialState
 from hpo_workflow.workflow import local_gpus
 
@@ -466,7 +466,7 @@ class Run:
         state = self.follower.state
         spec = self.plan.spec
         done = f"{state.n_counted} done already" if state.n_counted else "nothing done yet"
-        unread = sum(result_exists(self.folder.paths, number) for number in state.live)
+        unread = sum(self.folder.has_result(number) for number in state.live)
         if unread:  # after a change of the metric settings, or of a crash between a trial's end and its parse
             words = f"the output of {plural(unread, 'trial')} is read first"
             done = f"{done}, {words}" if state.n_counted else words
@@ -531,7 +531,7 @@ class Run:
     def settle_orphans(self) -> None:
         """Cancel the jobs that an earlier run has left, where the user wants it; else say that they are taken over."""
         state = self.follower.state
-        live = [number for number in state.live if not result_exists(self.folder.paths, number)]
+        live = [number for number in state.live if not self.folder.has_result(number)]
         jobs = find_orphans(self.folder.paths, self.plan.spec.study, live)
         if not jobs:
             return
@@ -739,12 +739,12 @@ class Run:
         """What runs in Slurm still: trials of earlier runs, which Snakemake has not submitted and does not wait for."""
         if not self.where.is_slurm:
             return ""
-        live = [number for number in self.follower.state.live if not result_exists(self.folder.paths, number)]
+        live = [number for number in self.follower.state.live if not self.folder.has_result(number)]
         jobs = find_orphans(self.folder.paths, self.plan.spec.study, live)
         return f"; {plural(len(jobs), 'job')} of an earlier run still in Slurm, for the next run" if jobs else ""
 
     def _done(self) -> str:
         state = self.follower.state
-        unread = sum(result_exists(self.folder.paths, number) for number in state.live)
+        unread = sum(self.folder.has_result(number) for number in state.live)
         more = f", {unread} more have ended and are read next time" if unread else ""
         return f"{state.done_text}{more}"

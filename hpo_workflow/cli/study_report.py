@@ -312,7 +312,7 @@ def _failures(folder: StudyFolder, state: StudyState) -> list[Failures]:
         examples = []
         for detail, _ in details.most_common(EXAMPLES_OF_A_REASON):
             path = log_path(folder, last[detail])
-            examples.append(Example(last[detail], detail, path, log_tail(path)))
+            examples.append(Example(last[detail], detail, path, log_tail(folder, path)))
         groups.append(Failures(reason, numbers, examples))
     return groups
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from hpo_workflow.errors import printable
+from hpo_workflow.store.sealed import PIECE_BYTES
 from hpo_workflow.store.study_folder import StudyFolder
 
 TAIL_LINES = 15
@@ -12,7 +13,7 @@ TAIL_BYTES = 64 * 1024
 
 
 def log_path(folder: StudyFolder, number: int) -> str:
-    """The log of the attempt that ended a trial; while there is none, of its last one."""
+    """The log of the attempt that ended a trial; while there is none, of its last one. It may be sealed."""
     result = folder.result(number)
     name = None if result is None else result.get("log")
     if name:
@@ -23,13 +24,21 @@ def log_path(folder: StudyFolder, number: int) -> str:
     return folder.paths.log(number, attempt)
 
 
-def log_tail(path: str, n_lines: int = TAIL_LINES) -> list[str]:
-    """The last lines of a log, safe to print; none where there is no log."""
+def log_tail(folder: StudyFolder, path: str, n_lines: int = TAIL_LINES) -> list[str]:
+    """The last lines of a log, safe to print; none where there is no log, or it is damaged."""
+    data = b""
     try:
         with open(path, "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - TAIL_BYTES))
             data = file.read(TAIL_BYTES)
+    except FileNotFoundError:
+        try:
+            with folder.sealed.open(path) as sealed:
+                while piece := sealed.read(PIECE_BYTES):
+                    data = (data + piece)[-TAIL_BYTES:]
+        except (OSError, ValueError):
+            return []
     except OSError:
         return []
     text = data.decode("utf-8", "replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,7 +82,7 @@ class Snapshot(StudyFolder):
         """Whether the metrics of a trial are in its result, or in a log that is not too large to be read again."""
         if self._is_current(result) or not result["log"]:
             return True
-        return os.path.getsize(os.path.join(self.root, result["log"])) <= LARGEST_LOG
+        return bool(result["log_bytes"] <= LARGEST_LOG)
 
     def extraction(self, result: Mapping[str, Any]) -> Extraction:
         """The metrics of a trial under the present settings: from its result, or from its log where they changed."""

@@ -9,7 +9,7 @@ import os
 import re
 import zlib
 
-from hpo_workflow.store import atomic
+from hpo_workflow.store.sealed import Sealed
 from hpo_workflow.store.trial_files import are_deleted
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ def resumed_from(paths: StudyPaths, number: int, parent: int | None) -> str:
 
     For another one it is what it would be now.
     """
-    result = atomic.read_json(paths.result_record(number))
+    result = Sealed(paths).json(paths.result_record(number))
     if not isinstance(result, dict) or result.get("cached"):
         return resume_from(paths, parent)
     goes_on = result.get("resumed", parent)  # earlier versions deleted nothing
@@ -98,7 +98,7 @@ def resumed_from(paths: StudyPaths, number: int, parent: int | None) -> str:
 
 def _left_by(paths: StudyPaths, number: int) -> str:
     """The directory with what the program of a trial has left; empty where its result came from a cache."""
-    result = atomic.read_json(paths.result_record(number))
+    result = Sealed(paths).json(paths.result_record(number))
     cached = isinstance(result, dict) and result.get("cached")
     return "" if cached else os.path.abspath(paths.trial_dir(number))
 

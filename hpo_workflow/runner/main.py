@@ -29,8 +29,9 @@ from hpo_workflow.runner.process import (
     Supervisor,
     in_cluster_job,
 )
-from hpo_workflow.store import atomic
+from hpo_workflow.store import atomic, sealed
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.sealed import DamagedSeal, Sealed
 from hpo_workflow.store.trial_files import forget_deletion
 
 TYPE_CHECKING = False
@@ -167,9 +168,12 @@ class Runner:
     def _result(self) -> dict[str, Any] | None:
         path = self._paths.result_record(self._number)
         try:
-            result = atomic.read_json(path)
+            result = Sealed(self._paths).json(path)
             if result is None or (isinstance(result, dict) and isinstance(result.get("end"), dict)):
                 return result
+        except DamagedSeal as error:
+            self.say(f"its result record was damaged ({error.path}: {error})")
+            return None
         except ValueError:
             pass
         aside = f"{path}.damaged.{int(time.time())}"
@@ -548,7 +552,7 @@ class Runner:
         path = self._paths.result_record(self._number)
         for pause in (*PUBLISH_TRIES_S, None):
             try:
-                won = atomic.publish(path, record)
+                won = sealed.publish(self._paths, path, record)
                 break
             except OSError as error:
                 if error.errno not in STORAGE_ERRORS or pause is None or self._signals.stop is not None:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: publishing write-once records, replacing derived files.
+"""Files that are whole or absent: publishing write-once records, replacing derived files, appending to indexes.
 
 Records end with a check sum of themselves (`crc32`), so that a byte which a disk or a person changes is noticed. One
 without it, as earlier versions wrote them, is taken as it is.
@@ -77,12 +77,12 @@ def open_beside(path: str) -> tuple[int, str]:
                 raise
 
 
-def _write_beside(path: str, text: str) -> str:
-    """Write `text` to a new file in the folder of `path`, flushed to the disk; return its name."""
+def _write_beside(path: str, content: bytes) -> str:
+    """Write a new file in the folder of `path`, flushed to the disk; return its name."""
     descriptor, temporary = open_beside(path)
     try:
         try:
-            data = memoryview(text.encode())
+            data = memoryview(content)
             while data:
                 data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
@@ -109,10 +109,21 @@ def publish(path: str, value: Mapping[str, Any]) -> bool:
     """Write a record once; True when this call did it, False when an earlier one had.
 
     The first publisher wins and a published record never changes. After a crash at any point the record is whole or
-    absent. Source of the link count test: open(2), the recipe for NFS, where link may report an error although it
-    succeeded.
+    absent.
     """
-    temporary = _write_beside(path, seal(value))
+    return publish_bytes(path, seal(value).encode())
+
+
+def publish_bytes(path: str, content: bytes) -> bool:
+    """The same with any content."""
+    return publish_file(path, _write_beside(path, content))
+
+
+def publish_file(path: str, temporary: str) -> bool:
+    """The same with a file in the same folder that is flushed to the disk; it loses its name.
+
+    Source of the link count test: open(2), the recipe for NFS, where link may report an error although it succeeded.
+    """
     try:
         try:
             os.link(temporary, path)
@@ -129,12 +140,24 @@ def publish(path: str, value: Mapping[str, Any]) -> bool:
 
 def replace(path: str, text: str) -> None:
     """Write a derived file in one step; readers see the old content or the new."""
-    temporary = _write_beside(path, text)
+    temporary = _write_beside(path, text.encode())
     try:
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def append(path: str, text: str) -> None:
+    """Lines more in an index, in one step; what is torn at its end stays a line of its own."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, (("\n" if torn else "") + text).encode())
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: str) -> Any | None:

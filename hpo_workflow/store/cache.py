@@ -16,7 +16,8 @@ import os
 import shutil
 import stat
 
-from hpo_workflow.store.atomic import open_beside, publish, read_json, replace, to_json
+from hpo_workflow.store.atomic import open_beside, read_json, replace, to_json
+from hpo_workflow.store.sealed import Sealed, publish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class ResultCache:
             DamagedEntry: There was one, and it is not what was written. Nothing was changed, as with OSError.
         """
         number = trial["number"]
-        if os.path.exists(paths.result_record(number)):
+        if Sealed(paths).exists(paths.result_record(number)):
             return False
         record = self.find(trial["digest"])
         if record is None:
@@ -207,7 +208,7 @@ class ResultCache:
                 "log": os.path.relpath(targets[LOG], paths.root),
                 "metrics": record["metrics"],
             }
-            publish(paths.result_record(number), result)
+            publish(paths, paths.result_record(number), result)
         except BaseException:
             for path in placed:  # the trial is run then, and its program must not append to another's metrics
                 if os.path.lexists(path):

@@ -12,11 +12,13 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.sealed import DamagedSeal, Part
 
 DEEPEST = 5
 """Folders below the study's own; a symbolic link that leads in a circle ends there."""
@@ -32,6 +34,7 @@ KINDS = (
     ("copy", r"state/batches/\d{3,}/(\d+)\.json"),
     ("metric", r"state/metrics/([0-9a-f]+)/\d{3,}/(\d+)-(\d+)\.json"),
     ("index", r"state/index/[0-9a-z.]+\.jsonl"),
+    ("sealed", r"((?:ledger/(?:batches|results)|state/(?:batches|metrics/[0-9a-f]+)|trials)/\d{3,})\.(\d+)\.zip"),
     ("session", r"state/session\.json"),
     ("pointer", r"state/plan\.json"),
     ("head", r"state/head\.json"),
@@ -40,6 +43,7 @@ KINDS = (
 """The files of a study that are looked at, by their path below its folder."""
 
 _KINDS = [(kind, re.compile(pattern)) for kind, pattern in KINDS]
+_METRIC = dict(_KINDS)["metric"]
 _FOLDERS = re.compile(
     r"ledger|state|trials"
     r"|ledger/(?:plans|identities|history|decisions|batches|results|claims)|state/(?:batches|metrics|done|index)"
@@ -58,7 +62,7 @@ class Broken:
 
     Args:
         kind: As in KINDS; `folder` for a file where a folder should be.
-        how: `damaged | a folder | a file | not readable | special`.
+        how: `damaged | a folder | a file | not readable | special`, or `sealed` of what is damaged in a sealed file.
         why: The same for people.
         number: The batch, trial or decision, where the name tells it.
     """
@@ -147,6 +151,9 @@ def inspect(paths: StudyPaths, seconds: float = 20.0, clock: Callable[[], float]
     found.metrics = {_metric_key(match) for _, match in files.get("metric", ())}
     for path, match in files.get("index", ()):
         _read_index(found, path, match[0])
+    in_place = {match[0] for each in files.values() for _, match in each}
+    sealed = sorted(files.get("sealed", ()), key=lambda each: -int(each[1][2]))
+    parts = [listed for each in sealed if (listed := _list_part(found, in_place, *each)) is not None]
     for kind in FIRST:
         for each in files.get(kind, ()):
             _read(found, kind, *each)
@@ -158,7 +165,67 @@ def inspect(paths: StudyPaths, seconds: float = 20.0, clock: Callable[[], float]
             found.n_unread = len(later) - n_read
             break
         _read(found, kind, path, match)
+    for sealed_part, names in parts:
+        with closing(sealed_part):
+            for n_read, (name, relative) in enumerate(names.items()):
+                if clock() > deadline:
+                    found.n_unread += len(names) - n_read
+                    break
+                _read_sealed(found, sealed_part, name, relative)
     return found
+
+
+def _list_part(
+    found: Inspection, in_place: set[str], path: str, match: re.Match[str]
+) -> tuple[Part, dict[str, str]] | None:
+    """What a sealed file holds, and those of its entries that count, with their paths below the study's folder.
+
+    Args:
+        in_place: Paths of what is in its place or in a later sealed file.
+    """
+    try:
+        content(path)  # a pipe is not opened as a file
+        part = Part(path)
+    except OSError as error:
+        found.broken.append(_broken(path, "sealed", error))
+        return None
+    if part.damage:
+        found.broken.append(Broken(path, "sealed", "damaged", part.damage))
+    names = {}
+    for name in part.entries:
+        relative = f"{match[1]}/{name}"
+        kind, number = kind_of(relative)
+        if kind == "result" and number is not None:
+            found.results.setdefault(number, os.stat(path).st_mtime)
+        elif kind in ("batch", "copy") and number is not None:
+            (found.batches if kind == "batch" else found.copies).add(number)
+        elif kind == "metric":
+            fields = _METRIC.fullmatch(relative)
+            assert fields is not None
+            found.metrics.add(_metric_key(fields))
+        if relative not in in_place:
+            names[name] = relative
+            in_place.add(relative)
+    return part, names
+
+
+def _read_sealed(found: Inspection, part: Part, name: str, relative: str) -> None:
+    """Read one entry of a sealed file and note what is wrong with it."""
+    kind, number = kind_of(relative)
+    if not kind:
+        kind, number = "text", int(name.partition("/")[0])
+    try:
+        if kind == "text":
+            for _ in part.pieces(name):
+                pass
+            return
+        why = why_damaged(relative, part.read(name))
+    except DamagedSeal as error:
+        why = str(error)
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        found.broken.append(Broken(part.path, kind, "sealed", why if name in why else f"{name} in it: {why}", number))
 
 
 def _metric_key(match: re.Match[str]) -> tuple[str, int, int]:
@@ -175,6 +242,8 @@ def _files(root: str, found: Inspection) -> Iterator[tuple[str, str]]:
     trials = os.path.join(root, "trials")
     if os.path.lexists(trials) and not os.path.isdir(trials):
         found.broken.append(Broken(trials, "folder", "a file", "a file is where a folder should be"))
+    elif os.path.isdir(trials):
+        yield from _sealed_texts(trials, found)
     while todo:
         folder, name, depth = todo.pop()
         try:
@@ -210,6 +279,18 @@ def _files(root: str, found: Inspection) -> Iterator[tuple[str, str]]:
                 found.broken.append(Broken(entry.path, "folder", "a file", "a file is where a folder should be"))
             else:
                 yield entry.path, relative
+
+
+def _sealed_texts(trials: str, found: Inspection) -> Iterator[tuple[str, str]]:
+    """Sealed files beside the folders of trials; these belong to the programs."""
+    try:
+        names = os.listdir(trials)
+    except OSError as error:
+        found.broken.append(_not_listed(trials, error))
+        return
+    for name in sorted(names):
+        if name.endswith(".zip"):
+            yield os.path.join(trials, name), f"trials/{name}"
 
 
 def kind_of(relative: str) -> tuple[str, int | None]:
@@ -277,24 +358,17 @@ def _read(found: Inspection, kind: str, path: str, match: re.Match[str]) -> None
     number = _number(kind, match)
     record: Any = None
     changed = 0.0
-    data = b""
     try:
         data, changed = _content(path)
-        record = unseal(data)
+        record, why = _understood(kind, match, data)
+        if why:
+            found.broken.append(Broken(path, kind, "damaged", why, number))
     except FileNotFoundError as error:
         if not os.path.islink(path):  # removed meanwhile, as claims are
             return
         found.broken.append(_broken(path, kind, error, number))
     except OSError as error:
         found.broken.append(_broken(path, kind, error, number))
-    except (ValueError, RecursionError, MemoryError) as error:
-        why = f"it is not what was written ({_short(str(error))})" if data else "it is empty"
-        found.broken.append(Broken(path, kind, "damaged", why, number))
-    else:
-        if not _fits(kind, record, match):
-            why = f"it is JSON, but not that of a {NAMES.get(kind, kind)}"
-            found.broken.append(Broken(path, kind, "damaged", why, number))
-            record = None
     found.newest = max(found.newest, changed)
     if kind == "result":
         found.results[int(match[1])] = changed
@@ -307,6 +381,26 @@ def _read(found: Inspection, kind: str, path: str, match: re.Match[str]) -> None
             found.clocks.append(behind)
     elif known and kind in ("session", "head", "pointer", "note"):
         found.records[match[0]] = known
+
+
+def _understood(kind: str, match: re.Match[str], data: bytes) -> tuple[Any, str]:
+    """A record, and why it is none; empty where it is good."""
+    try:
+        record = unseal(data)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return None, f"it is not what was written ({_short(str(error))})" if data else "it is empty"
+    if not _fits(kind, record, match):
+        return None, f"it is JSON, but not that of a {NAMES.get(kind, kind)}"
+    return record, ""
+
+
+def why_damaged(relative: str, data: bytes) -> str:
+    """What is wrong with a record, by its path below the study's folder; empty where nothing is."""
+    for kind, pattern in _KINDS:
+        match = pattern.fullmatch(relative)
+        if match is not None:
+            return _understood(kind, match, data)[1]
+    return "it is no record"
 
 
 NAMES = {"copy": "batch", "pointer": "pointer to a plan", "metric": "trial's metrics", "note": "note"}
@@ -437,7 +531,8 @@ def measure_room(paths: StudyPaths, ended: Iterable[int]) -> Room | None:
         return None
     numbers = sorted(ended)
     step = max(1, len(numbers) // SAMPLED)
-    taken = [_taken(paths.trial_dir(number)) for number in numbers[::step]]
+    folders = [paths.trial_dir(number) for number in numbers[::step]]
+    taken = [_taken(folder) for folder in folders if os.path.isdir(folder)]  # not what is sealed
     inodes = int(free.f_favail) if free.f_files else None
     free_bytes = int(free.f_bavail * free.f_frsize)
     if not taken:

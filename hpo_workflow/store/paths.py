@@ -57,6 +57,19 @@ class StudyPaths:
         """Who runs attempt `attempt` of a trial; removed after the trial's result is published."""
         return self._join("ledger", "claims", shard(number), f"{number}.{attempt}.json")
 
+    # ---- sealed (`hpo compact`) ------------------------------------------------------------------
+    def sealed(self, folder: str, part: int) -> str:
+        """What was sealed of a folder of a thousand entries; later calls make further parts, from 1 on."""
+        return f"{folder}.{part}.zip"
+
+    def place_in_seal(self, path: str) -> tuple[str, str]:
+        """The folder with which a file is sealed, and the file's name in there: `12.json`, `12/log`."""
+        folder, name = os.path.split(path)
+        if path.startswith(self._join("trials", "")):
+            folder, number = os.path.split(folder)
+            name = f"{number}/{name}"
+        return folder, name
+
     # ---- a trial's own place ---------------------------------------------------------------------
     def trial_dir(self, number: int) -> str:
         """`${trial.dir}`: belongs to the user's program; survives attempts."""

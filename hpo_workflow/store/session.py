@@ -45,8 +45,14 @@ class Session:
         self._pid = os.getpid()
 
     @classmethod
-    def acquire(cls, paths: StudyPaths, *, force: bool = False) -> tuple[Session, dict[str, Any] | None]:
+    def acquire(
+        cls, paths: StudyPaths, *, force: bool = False, doing: str = "run"
+    ) -> tuple[Session, dict[str, Any] | None]:
         """Take the study; also gives the session of a dead owner that was cleared away, if any.
+
+        Args:
+            force: Take it from whoever has it.
+            doing: What is done with it, for others: `run`, or `compacted`.
 
         Raises:
             UsageError: Somebody else runs it; the message names host, process and since when.
@@ -57,7 +63,7 @@ class Session:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "since_unix": time.time(),
             "token": session.token,
-            "git": git_state("."),
+            **({"git": git_state(".")} if doing == "run" else {"doing": doing}),
             "slurm_job": os.environ.get(HEAD_JOB) or os.environ.get("SLURM_JOB_ID"),
         }
         cleared = None
@@ -89,7 +95,10 @@ class Session:
 
 def _refusal(paths: StudyPaths, other: dict[str, Any], *, visible: bool) -> str:
     where = f"process {other['pid']} on {other['host']}, since {other['since']}"
-    message = f"{paths.root}: this study is being run already ({where})."
+    doing = "compacted" if other.get("doing") == "compacted" else "run"
+    message = f"{paths.root}: this study is being {doing} already ({where})."
+    if visible and doing == "compacted":
+        return f"{message}\n  Wait for it, or end that process: what it has not done can be done later."
     if visible:
         return f"{message}\n  Wait for it, watch it with `hpo status`, or end that process first."
     return (

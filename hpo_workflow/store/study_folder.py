@@ -1,22 +1,23 @@
 """A study's folder, read: its batches, outcomes and decisions as one StudyState.
 
-Every record is opened by its known name; folders are never listed. Indexes save opening thousands of small files;
-they are caches: what they lack is read from the records, and they can be deleted at any time.
+Every record is opened by its known name, in its place or sealed; folders are never listed. Indexes save opening
+thousands of small files; they are caches: what they lack is read from the records, and they can be deleted at any time.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from hpo_workflow.earlier_results import Source, observations_of
 from hpo_workflow.errors import StudyFolderError
 from hpo_workflow.samplers.history import Observation
 from hpo_workflow.spec import StudySpec
-from hpo_workflow.store.atomic import publish, read_json, replace, seal, unseal
+from hpo_workflow.store.atomic import append, publish, read_json, replace, seal, unseal
 from hpo_workflow.store.paths import StudyPaths
+from hpo_workflow.store.sealed import DamagedSeal, Sealed
 from hpo_workflow.study_state import StudyState, read_state
 
 PLAN_SCHEMA = 1
@@ -24,11 +25,17 @@ PLAN_SCHEMA = 1
 
 def read_record(path: str) -> Any:
     """A record or derived file as JSON, None where it does not exist, StudyFolderError where it is garbled."""
+    return _read(path, read_json)
+
+
+def _read(path: str, read: Callable[[str], Any]) -> Any:
+    """What `read` gives, with its errors for people."""
     try:
-        return read_json(path)
+        return read(path)
     except ValueError as error:
         cure = "Records are written whole, so something else has damaged it. `hpo doctor STUDY` says what mends it."
-        raise StudyFolderError(path, f"this is not the JSON that was written here ({error}).\n  {cure}") from None
+        place = error.path if isinstance(error, DamagedSeal) else path
+        raise StudyFolderError(place, f"this is not the JSON that was written here ({error}).\n  {cure}") from error
     except IsADirectoryError:
         raise StudyFolderError(
             path, "a folder is where a record should be.\n  Move it away; `hpo doctor STUDY` tells more."
@@ -46,18 +53,6 @@ def index_lines(path: str) -> Iterator[Any]:
                     continue
     except FileNotFoundError:
         return
-
-
-def _append(path: str, text: str) -> None:
-    """Lines more in an index, in one step; what is torn at its end stays a line of its own."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, (("\n" if torn else "") + text).encode())
-    finally:
-        os.close(descriptor)
 
 
 def _whole_batches(path: str, known: int) -> int:
@@ -87,6 +82,7 @@ class StudyFolder:
 
     Attributes:
         paths: Where each file is.
+        sealed: What `hpo compact` has sealed.
         damaged: Files that turned out not to be what was written, and what was done about each.
     """
 
@@ -97,23 +93,34 @@ class StudyFolder:
         self._unread: set[str] = set()
         self._unindexed: dict[str, list[Mapping[str, Any]]] = {}  # by index: what was read from metric files instead
         self.paths = StudyPaths(root)
+        self.sealed = Sealed(self.paths)
+
+    def _record(self, path: str) -> Any:
+        """A record of a shard, in its place or sealed; the errors are those of `read_record`."""
+        return _read(path, self.sealed.json)
 
     # ---- batches ------------------------------------------------------------------------------------------
     def batch(self, batch: int) -> dict[str, Any] | None:
         """Batch record `batch`, whole, or None while there is none; Snakemake's copy of it where it is damaged."""
         record: dict[str, Any] | None
         try:
-            record = read_record(self.paths.batch_record(batch))
+            record = self._record(self.paths.batch_record(batch))
         except StudyFolderError as error:
             try:
-                record = read_json(self.paths.batch(batch))
+                record = self.sealed.json(self.paths.batch(batch))
             except ValueError:
                 record = None
             if not isinstance(record, dict) or record.get("batch") != batch:
                 raise
-            self.damaged[error.path] = "damaged; its copy is used"
-            self._batch_of[error.path] = batch
+            self._batch_of[self._keep_in_mind(error, "damaged; its copy is used")] = batch
         return record
+
+    def _keep_in_mind(self, error: StudyFolderError, done: str) -> str:
+        """Keep in mind what is damaged, and what was done about it; gives the name of it."""
+        seal = error.__cause__
+        what = f"{error.path} ({seal.name})" if isinstance(seal, DamagedSeal) and seal.name else error.path
+        self.damaged[what] = done
+        return what
 
     def batches(self) -> list[dict[str, Any]]:
         """All batch records in order, without what was rendered."""
@@ -136,19 +143,20 @@ class StudyFolder:
                 file.write(text)
 
     def mend(self, batches: Collection[int] = (), best: tuple[float, int] | None = None) -> list[str]:
-        """Put in order what is damaged or lost, before a run that would read it; what was done, for people.
+        """Put in order what is damaged, lost or sealed, before a run that would read it; what was done, for people.
 
         Args:
             batches: Those whose copies the jobs of the run will read.
             best: The best value so far and its trial, for the index of metrics, whose lines say it.
         """
         for path, metrics in self._unindexed.items():
-            _append(path, "".join(seal({**metric, "best": best}) for metric in metrics))
+            append(path, "".join(seal({**metric, "best": best}) for metric in metrics))
         self._unindexed.clear()
         for batch in sorted(set(batches)):
             copy = self.paths.batch(batch)
             try:
-                read_json(copy)
+                if read_json(copy) is None and self.sealed.is_sealed(copy):
+                    replace(copy, seal(self.batch(batch) or {}))
             except ValueError:
                 record = self.batch(batch)
                 assert record is not None
@@ -157,12 +165,13 @@ class StudyFolder:
         done = []
         for path, found in self.damaged.items():
             if path in self._batch_of:
-                copied = read_json(self.paths.batch(self._batch_of[path]))
+                batch = self._batch_of[path]
+                copied = self.sealed.json(self.paths.batch(batch))
                 assert copied is not None
-                os.replace(path, f"{path}.damaged.{int(time.time())}")
-                publish(path, copied)
+                _set_aside(self.paths.batch_record(batch))
+                publish(self.paths.batch_record(batch), copied)
             elif path in self._unread:
-                os.replace(path, f"{path}.damaged.{int(time.time())}")
+                _set_aside(path)
             done.append(f"{path}: {found}")
         self.damaged.clear()
         return done
@@ -180,13 +189,17 @@ class StudyFolder:
     # ---- outcomes -----------------------------------------------------------------------------------------
     def outcome(self, metrics_digest: str, number: int, batch: int) -> dict[str, Any] | None:
         """What parse found out about one emission, or None while it has not run."""
-        metric: dict[str, Any] | None = read_record(self.paths.metric(metrics_digest, number, batch))
+        metric: dict[str, Any] | None = self._record(self.paths.metric(metrics_digest, number, batch))
         return metric
 
     def result(self, number: int) -> dict[str, Any] | None:
         """The terminal record of a trial's program, or None while it has not ended."""
-        record: dict[str, Any] | None = read_record(self.paths.result_record(number))
+        record: dict[str, Any] | None = self._record(self.paths.result_record(number))
         return record
+
+    def has_result(self, number: int) -> bool:
+        """Whether a trial's program has ended, by the record alone; one that is sealed and damaged is none."""
+        return self.sealed.exists(self.paths.result_record(number))
 
     # ---- earlier results -----------------------------------------------------------------------------------
     def has_earlier(self, spec: StudySpec) -> bool:
@@ -262,8 +275,7 @@ class StudyFolder:
                     self._unindexed.setdefault(index, []).append(found)
                 return found
             except StudyFolderError as error:
-                self.damaged[error.path] = "damaged; the trial's result is read again"
-                self._unread.add(error.path)
+                self._unread.add(self._keep_in_mind(error, "damaged; the trial's result is read again"))
                 return None
 
         identity = plan["identity"]
@@ -293,6 +305,9 @@ def numbers_set_aside(decisions: list[dict[str, Any]]) -> set[int]:
     return {number for decision in decisions if decision["kind"] == "retry_failed" for number in decision["numbers"]}
 
 
-def result_exists(paths: StudyPaths, number: int) -> bool:
-    """Whether a trial's program has ended, by the record alone."""
-    return os.path.exists(paths.result_record(number))
+def _set_aside(path: str) -> None:
+    """Give a damaged file another name; one that is sealed stays where it is."""
+    try:
+        os.replace(path, f"{path}.damaged.{int(time.time())}")
+    except FileNotFoundError:
+        pass
