@@ -39,6 +39,7 @@ MENU = {
         "docs/how-to/conditions",
         "docs/how-to/knowledge",
         "docs/how-to/import",
+        "docs/how-to/advice",
         "docs/how-to/fidelity",
         "docs/how-to/population",
         "docs/how-to/gpus-and-slurm",

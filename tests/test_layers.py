@@ -28,7 +28,7 @@ LEVELS = (
     {"samplers", "multifidelity"},
     {"spec", "optimizer", "integrations", "earlier_results", "pruners"},
     {"template", "study_state"},
-    {"propose", "analysis", "retention", "diagnosis"},
+    {"advice", "propose", "analysis", "retention", "diagnosis"},
     {"report"},
     {"store"},
     {"orphans", "parse", "runner", "study_file"},
@@ -53,6 +53,7 @@ CORE = (
     "template",
 )
 CORE += ("study_state", "propose", "optimizer", "analysis", "earlier_results", "pruners", "retention", "diagnosis")
+CORE += ("advice",)
 CORE_KNOWS = {"numpy", "scipy", "optuna", "cmaes"}
 WORLD = {"asyncio", "click", "datetime", "fcntl", "getpass", "glob", "io", "locale", "logging", "multiprocessing", "os"}
 WORLD |= {"pathlib", "platform", "random", "secrets", "select", "shutil", "socket", "subprocess", "sys", "tempfile"}

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo_workflow.advice import KEYS, advise
 from hpo_workflow.cli.terminal import duration, number, params_text, plural, say, show
 from hpo_workflow.earlier_results import Source, map_rows
+from hpo_workflow.errors import ConfigError
 from hpo_workflow.pruners.registry import describe as describe_pruner
 from hpo_workflow.reading.opened import load_plan
 from hpo_workflow.samplers.history import Observation
@@ -51,20 +53,25 @@ EXAMPLES = """\b
 Examples:
   hpo check study.yaml
   hpo check config/digits.yaml --json
+  hpo check study.yaml --no-advice
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("study", metavar="STUDY.yaml")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(study: str, as_json: bool) -> int:
+@click.option("--no-advice", is_flag=True, help="Without the hints of the field.")
+def command(study: str, as_json: bool, no_advice: bool) -> int:
     """Check a study file and show what it would run: nothing is started or written.
 
     Faults (all of them, exit code 2), warnings, the first commands, the files whose content belongs to the study, how
-    many configurations there are, the GPU-hours asked for, and what a cluster's login node will have to do.
+    many configurations there are, the GPU-hours asked for, what a cluster's login node will have to do, and advice:
+    what the field knows better, with the source. Advice changes no exit code.
     """
     plan, loaded = load_plan(study)
     report = check(plan, loaded)
+    if no_advice:
+        report["advice"] = []
     if as_json:
         print(json.dumps(report, indent=2))
     else:
@@ -95,6 +102,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
     hours = None if n_trials is None or spec.runtime_s is None else attempts * n_trials * spec.runtime_s / 3600
     space = spec.search_space
     earlier = [map_rows(space, spec.objective.direction, source) for source in _earlier_sources(plan, folder)]
+    n_known = sum(len(each.observations) for each in earlier)
     return {
         "study": spec.study,
         "root": spec.root,
@@ -117,7 +125,7 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
             "grid": space.grid_size(),
         },
         "pruner": None if spec.pruner is None else dict(spec.pruner),
-        "sampler": chosen_sampler(plan, sum(len(each.observations) for each in earlier)),
+        "sampler": chosen_sampler(plan, n_known),
         "trials": n_configurations,
         "rungs": rungs,
         "parallel": spec.budget.parallel,
@@ -129,8 +137,22 @@ def check(plan: Plan, loaded: LoadedStudy) -> dict[str, Any]:
         "cluster": cluster_cost(plan, folder, n_trials),
         "retry": None if spec.retry is None else dataclasses.asdict(spec.retry),
         "keep": spec.keep,
+        "advice": [hint.to_json() for hint in advise(spec, n_known, silenced_hints(plan))],
         "conflict": described,
     }
+
+
+def silenced_hints(plan: Plan) -> frozenset[str]:
+    """The hints that a study file does not want: `x-no-advice:`, a list of their names, or true for all."""
+    from hpo_workflow.study_file.yaml_reader import read_yaml
+
+    try:
+        given = read_yaml(plan.text, plan.study_file).value.get("x-no-advice")
+    except ConfigError:  # of a module that was given a mapping, the text is not the file
+        return frozenset()
+    if given is True:
+        return frozenset(KEYS)
+    return frozenset(name for name in given if isinstance(name, str)) if isinstance(given, list) else frozenset()
 
 
 def chosen_sampler(plan: Plan, n_results: int) -> str:
@@ -251,6 +273,10 @@ def lines(study: str, plan: Plan, report: dict[str, Any]) -> list[str]:
         shown.append(_tried_again(spec, spec.retry))
     shown.append(KEPT[spec.keep])
     shown += _cluster(study, plan, report["cluster"])
+    if report["advice"]:
+        shown += ["", "Advice (nothing has to be done; `x-no-advice: [NAME]` in the study file silences one):"]
+        for hint in report["advice"]:
+            shown += [f"  {hint['key']}: {hint['where']}: {hint['sentence']}", f"    {hint['source']}"]
     if report["conflict"] is not None:
         shown += ["", report["conflict"]]
     else:

@@ -197,3 +197,30 @@ def test_rungs_and_all_their_trials_are_shown_and_counted(hpo: Hpo) -> None:
     assert "Fidelity: epochs 1, 3, 9, by sha; about 9, 3, 1 trials" in said
     assert "Budget: 9 configurations, 3 at a time" in said
     assert "On a cluster: 13 jobs" in said
+
+
+def advised(hpo: Hpo, *options: str, **changes: Any) -> tuple[int, str]:
+    space = {"lr": {"type": "float", "low": 0.001, "high": 0.1}, "seed": [1, 2]}
+    given = {"command": "echo loss=${hpo.lr} ${hpo.seed}", "env": {}, "space": space, **changes}
+    answer = hpo("check", write_study(**given), *options)
+    return answer.code, answer.out
+
+
+def test_what_the_field_knows_better_stands_under_a_heading_and_changes_no_exit_code(hpo: Hpo) -> None:
+    code, text = advised(hpo)
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Advice (nothing has to be done"))
+    assert code == 0 and lines[start + 1].startswith("  log: space.lr: a learning rate is searched by orders of")
+    assert lines[start + 2] == "    Bengio 2012, arXiv:1206.5533, section 3.3"
+    assert lines[start + 3].startswith("  seed: space.seed: ") and lines[start + 5 :] == ["", "next: hpo run study.yaml"]
+    report = json.loads(advised(hpo, "--json")[1])
+    assert [hint["key"] for hint in report["advice"]] == ["log", "seed"]
+    assert set(report["advice"][0]) == {"key", "where", "sentence", "source"}
+
+
+def test_advice_can_be_silenced_on_the_command_line_and_in_the_file(hpo: Hpo) -> None:
+    assert "Advice" not in advised(hpo, "--no-advice")[1]
+    assert json.loads(advised(hpo, "--json", "--no-advice")[1])["advice"] == []
+    assert "Advice" not in advised(hpo, **{"x-no-advice": True})[1]
+    text = advised(hpo, **{"x-no-advice": ["log"]})[1]
+    assert "  seed: " in text and "  log: " not in text
