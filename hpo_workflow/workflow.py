@@ -46,6 +46,9 @@ POINTERS = ".snakemake/hpo-workflow"
 """Where jobs on nodes find the plan of a study file, in the folder that Snakemake runs in."""
 
 
+LISTENERS: list[Callable[[str, dict[str, Any]], None]] = []
+"""Called with folder and plan of each study that this process is about to run, before its first job is started."""
+
 PYTHON = shlex.quote(sys.executable)
 FAST = f"{PYTHON} -S -E -P"
 """A Python without site packages, for what is called for each trial and is standard library only."""
@@ -312,6 +315,8 @@ class SnakefileStudy:
             withdraw_stop(paths)
         self._plan.store(self.folder)
         replace(self._pointer, to_json({"plan": self.plan_path}) + "\n")
+        for listener in LISTENERS:
+            listener(self.root, self._plan.to_json())
 
     def _withdraw_stop(self, ending: Ending | None) -> None:
         """Take away a stop that no longer holds."""

@@ -64,7 +64,11 @@ RUNS_A_PROGRAM = "hpo_workflow.samplers.external_command"
 """The edge inside of the core: an external sampler is a program, and asking it is running it."""
 
 ON_NODES = ("hpo_workflow.runner.main", "hpo_workflow.parse", "hpo_workflow.store.paths", "hpo_workflow.store.atomic")
+PLUGIN = ROOT / "snakemake_logger_plugin_hpo" / "__init__.py"
+"""The logger plugin of Snakemake, a package of its own because Snakemake finds it by its name."""
+
 DISTRIBUTION = {"yaml": "pyyaml", "sqlalchemy": "optuna"}
+DISTRIBUTION |= {"snakemake_interface_logger_plugins": "snakemake-interface-logger-plugins"}
 """What pip installs, where a module is not named like it or comes with it."""
 
 
@@ -193,6 +197,12 @@ def test_importing_the_package_costs_neither_numpy_nor_scipy():
     assert not loaded_by("import hpo_workflow") & {"numpy", "scipy", "yaml", "click", "snakemake"}
 
 
+def test_the_logger_plugin_costs_next_to_nothing_until_it_is_used():
+    """Snakemake imports all plugins at each start, also those of jobs."""
+    loaded = loaded_by("import snakemake_logger_plugin_hpo")
+    assert "snakemake_logger_plugin_hpo" in loaded and not loaded & {"hpo_workflow", "rich", "numpy", "click"}
+
+
 def test_the_package_still_offers_its_public_names():
     import hpo_workflow
 
@@ -232,5 +242,7 @@ def test_each_package_that_is_imported_is_declared_and_each_declared_one_is_impo
     used = {other.partition(".")[0] for name in modules() for other in imports(name) if not ours(other)}
     for rules in PACKAGE.rglob("*.smk"):
         used |= set(re.findall(r"^\s*(?:from|import) (\w+)", rules.read_text(), re.MULTILINE)) - {"hpo_workflow"}
+    plugin = re.findall(r"^(?:from|import) (\w+)", PLUGIN.read_text(), re.MULTILINE)
+    used |= set(plugin) - {"hpo_workflow"}
     used -= set(sys.stdlib_module_names)
     assert {DISTRIBUTION.get(name, name) for name in used} - extras == declared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -46,7 +47,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_the_profiles(wheel):
-    tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "hpo_workflow", "profiles", cwd=ROOT)
+    folders = ("hpo_workflow", "profiles", "snakemake_logger_plugin_hpo")
+    tracked = run("git", "ls-files", "--cached", "--others", "--exclude-standard", *folders, cwd=ROOT)
     wanted = {name.replace("profiles/", "hpo_workflow/profiles/", 1) for name in tracked.splitlines()}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if not name.split("/")[0].endswith(".dist-info")}
@@ -70,6 +72,11 @@ def test_an_installed_package_does_not_read_the_clone(installed, tmp_path):
     for place in run(installed / "python", "-c", code, cwd=tmp_path).split():
         assert Path(place).is_relative_to(installed.parent.resolve())
         assert Path(place).exists()
+
+
+def test_snakemake_finds_the_logger_plugin(installed, tmp_path):
+    said = run(installed / "python", "-m", "snakemake", "--help", cwd=tmp_path)
+    assert re.search(r"--logger \{[^}]*\bhpo\b", said)
 
 
 def test_init_and_run_in_an_empty_folder(installed, tmp_path):
