@@ -36,6 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         from hpo_workflow.cli import head
 
         return head.run(arguments[1:])
+    if verb == "track":
+        from hpo_workflow.cli import track
+
+        return track.run(arguments[1:])
     if verb == "collect":
         from hpo_workflow.cli import collect
 

@@ -6,10 +6,11 @@ HPOWorkflowError
 │   └── MissingExtra    what was asked for needs a package that is not installed
 ├── StudyFolderError    a study's folder does not hold what it should
 ├── MetricError         a log or a metric setting cannot be read
+├── ExportError         another program's server or file did not take all that was exported
 └── SamplerError        the command of an external sampler gave no answer
 
-Only the command line turns them into a message and an exit code (2), without a traceback. Any other exception is a
-fault of this package and keeps its traceback.
+Only the command line turns them into a message and an exit code (2; 1 for an ExportError), without a traceback. Any
+other exception is a fault of this package and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -110,6 +111,10 @@ class StudyFolderError(HPOWorkflowError):
 
 class MetricError(HPOWorkflowError):
     """A log or a metric setting cannot be read."""
+
+
+class ExportError(HPOWorkflowError):
+    """A server or a file of another program did not take all that was exported to it; trying again may do."""
 
 
 class SamplerError(HPOWorkflowError):

@@ -189,6 +189,8 @@ class StudySpec:
     keep: str = "all"
     """Whose files stay: `best | all | none`."""
     retry: Retry | None = None
+    track: tuple[Mapping[str, Any], ...] = ()
+    """Who is told of the study while it runs: `name` (mlflow), `every_s`, and `uri` and `experiment` where given."""
 
     @property
     def root(self) -> str:
@@ -252,7 +254,7 @@ class StudySpec:
         values["templates"] = {name: Template(**value) for name, value in data["templates"].items()}
         for key in ("pass_env", "passed", "needs"):
             values[key] = tuple(data[key])
-        for key in ("start", "history"):
+        for key in ("start", "history", "track"):
             values[key] = tuple(data.get(key, ()))
         values["fidelity"] = None if data.get("fidelity") is None else Fidelity(**data["fidelity"])
         values["retry"] = None if data.get("retry") is None else Retry(**data["retry"])

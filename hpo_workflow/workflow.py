@@ -7,23 +7,27 @@ rules are in `rules/study.smk`.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hpo_workflow.errors import HPOWorkflowError, UsageError, printable
+from hpo_workflow.errors import HPOWorkflowError, MissingExtra, UsageError, printable
 from hpo_workflow.graceful_stop import make_term_safe
 from hpo_workflow.orphans import find_orphans, write_adopted
 from hpo_workflow.preempted_jobs import make_preemption_an_end
+from hpo_workflow.reading.tracking import read_tracking
 from hpo_workflow.spec import StudySpec, digest_of
 from hpo_workflow.store.atomic import read_json, replace, to_json
 from hpo_workflow.store.paths import StudyPaths, shard
 from hpo_workflow.store.plan import Plan, identity_conflict
+from hpo_workflow.store.processes import start_time
 from hpo_workflow.store.session import TOKEN, Session, read_session
 from hpo_workflow.store.stop_request import withdraw_stop
 from hpo_workflow.store.study_folder import StudyFolder, read_record
@@ -189,6 +193,7 @@ class SnakefileStudy:
         self._plan: Plan | None = None
         self._known: set[tuple[int, int]] = set()
         self._waits: list[int] = []
+        self._told_tracking: set[str] = set()
         source = _source(workflow, config)
         pointer = _pointer(workflow, source)
         if workflow.remote_exec and (known := read_json(pointer)) is not None:
@@ -292,6 +297,8 @@ class SnakefileStudy:
             from hpo_workflow.study_file.conflict import describe_conflict
 
             raise UsageError(describe_conflict(self.folder, self._plan, conflict))
+        if any(each["name"] == "mlflow" for each in self.spec.track) and importlib.util.find_spec("mlflow") is None:
+            raise UsageError(f"{self._plan.study_file}, track: {MissingExtra('mlflow', 'mlflow')}")
         asked = self.spec.resources.get("gpu", 0)
         limit = self._workflow.global_resources.get("gpu")
         if isinstance(asked, int) and isinstance(limit, int) and asked > limit:
@@ -299,6 +306,13 @@ class SnakefileStudy:
                 f"{self._plan.study_file}, resources.gpu: {asked} is more than --resources gpu={limit} allows.\n"
                 "  Snakemake would give each trial fewer GPUs without a word. Raise the one or lower the other."
             )
+
+    def _tell_tracking(self) -> None:
+        """Say once what is wrong with a tracker."""
+        tracking = read_tracking(self.folder.paths) if self.spec.track else None
+        if tracking is not None and tracking.problem and tracking.problem not in self._told_tracking:
+            self._told_tracking.add(tracking.problem)
+            _say(tracking.sentence)
 
     def _begin(self) -> None:
         """Take the study and write down what jobs need; called when Snakemake first asks what is in flight."""
@@ -317,6 +331,8 @@ class SnakefileStudy:
         replace(self._pointer, to_json({"plan": self.plan_path}) + "\n")
         for listener in LISTENERS:
             listener(self.root, self._plan.to_json())
+        if self.spec.track:
+            start_tracker(paths, self.plan_path)
 
     def _withdraw_stop(self, ending: Ending | None) -> None:
         """Take away a stop that no longer holds."""
@@ -380,6 +396,7 @@ class SnakefileStudy:
         awaited = self._rolling.awaits
         trials, batch = self._rolling.files(batch_done, parse_done, adopt_done)
         if not self._workflow.dryrun:
+            self._tell_tracking()
             for each in settled:
                 self._sweep(*each)
             for each in set(trials) - self._known:
@@ -455,6 +472,30 @@ class SnakefileStudy:
     def changed(self) -> list[str]:
         """A file that every parse changes, once there is one."""
         return [self.declared.changed] if os.path.exists(self.folder.paths.changed) else []
+
+
+def start_tracker(paths: StudyPaths, plan_path: str) -> None:
+    """Start who tells trackers of a study, beside this process, which it watches.
+
+    It is nobody's child: Snakemake would wait for its output, and `hpo run --for` for all children of Snakemake.
+    """
+    call = [sys.executable, "-P", str(PACKAGE / "__main__.py"), "track", "--root", paths.root, "--plan", plan_path]
+    call += ["--head", str(os.getpid()), "--head-start", start_time(os.getpid()) or ""]
+    try:
+        os.makedirs(paths.state, exist_ok=True)
+        if os.path.exists(paths.tracking):  # of an earlier run
+            os.unlink(paths.tracking)
+        with open(paths.tracking_log, "ab") as log:
+            subprocess.run(
+                ["/bin/sh", "-c", '"$@" &', "sh", *call],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                check=False,
+            )
+    except OSError as error:
+        _say(f"warning: nobody tells the trackers: {error.filename}: {error.strerror}")
 
 
 def local_gpus(study_file: str, asked: int) -> int:

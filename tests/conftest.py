@@ -12,6 +12,8 @@ import pytest
 
 from tests.machine import need, required
 
+pytest_plugins = ["tests.trackers"]
+
 SKIPPED = "Skipped: "
 
 # Hundreds of studies end in these tests, and none of them is looked at: tests of interactive pages ask for them.

@@ -79,6 +79,8 @@ LACKS: dict[str, Callable[[], str | None]] = {
     "pandas": lambda: _no_module("pandas"),
     "pyarrow": lambda: _no_module("pyarrow"),
     "tensorboard": lambda: _no_module("tensorboard"),
+    "mlflow": lambda: _no_module("mlflow"),
+    "wandb": lambda: _no_module("wandb"),
     "sklearn": lambda: _no_module("sklearn"),
     "snakefmt": lambda: _no_module("snakefmt"),
     "sphinx": lambda: next(filter(None, map(_no_module, ("sphinx", "furo", "myst_parser", "sphinx_copybutton"))), None),

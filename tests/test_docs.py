@@ -220,7 +220,7 @@ def test_the_readme_names_the_samplers_that_there_are():
     "text",
     [
         "replicates: {count: 3, reduce: mean}",
-        "track: [mlflow]",
+        "notify: {command: mail}",
         "constraints: [{metric: mem_gb, max: 8}]",
         "software: {container: image.sif}",
     ],

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hpo_workflow"
 
 LEVELS = (
-    {"call_options", "errors", "shipped", "graceful_stop", "preempted_jobs", "quantities", "versions"},
+    {"addresses", "call_options", "errors", "shipped", "graceful_stop", "preempted_jobs", "quantities", "versions"},
     {"trial", "objective"},
     {"space", "metrics"},
     {"surrogates", "acquisition"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from typing import Any
 
@@ -14,10 +16,15 @@ from hpo_workflow.cli.terminal import printable
 from hpo_workflow.errors import HPOWorkflowError, StudyFolderError
 from hpo_workflow.reading.best import best_record
 from hpo_workflow.reading.opened import ending_of
+from hpo_workflow.reading.tracking import read_tracking
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder, read_record
 from hpo_workflow.study_state import Ending, StudyState
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TRACKERS_S = 120.0
+"""So long trackers are told at the end of a study; they know nearly all by then."""
 
 OPTIONS = {
     "root": (str, REQUIRED, "the study's folder"),
@@ -51,7 +58,7 @@ def collect(folder: StudyFolder, plan_path: str, out: str, page: str) -> tuple[i
     deleting = free_disk(folder, state, ending)
     best = best_record(folder, state)
     if best is None or (ending is not None and not ending.success):
-        return 1, [*deleting, *failure_lines(folder, state, ending)]
+        return 1, [*deleting, *failure_lines(folder, state, ending), *tell_trackers(folder, spec, plan_path)]
     record = result(state, ending, best)
     write_report(folder, page, plan)
     replace(out, to_json(record) + "\n")
@@ -62,7 +69,32 @@ def collect(folder: StudyFolder, plan_path: str, out: str, page: str) -> tuple[i
         f"study {spec.study}: {record['sentence']}",
         *best_lines(spec.objective.metric, best),
         f"report: {page}",
+        *tell_trackers(folder, spec, plan_path),
     ]
+
+
+def tell_trackers(folder: StudyFolder, spec: StudySpec, plan_path: str) -> list[str]:
+    """Tell trackers all that they do not know yet, within TRACKERS_S; how it went, for people.
+
+    Here and not only beside Snakemake: a head that is a job or a container takes its processes with it when it ends.
+    """
+    if not spec.track:
+        return []
+    call = [sys.executable, "-P", os.path.join(PACKAGE, "__main__.py"), "track"]
+    call += ["--root", folder.root, "--plan", plan_path, "--wait-s", f"{TRACKERS_S / 2:g}"]
+    problem = ""
+    try:
+        with open(folder.paths.tracking_log, "ab") as log:
+            subprocess.run(call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False, timeout=TRACKERS_S)
+    except subprocess.TimeoutExpired:
+        problem = f"it was told for {TRACKERS_S:g} s and does not know all yet"
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}"
+    tracking = read_tracking(folder.paths)
+    if not problem and tracking is not None and not tracking.problem:
+        return [tracking.sentence]
+    problem = problem or (f"see {folder.paths.tracking_log}" if tracking is None else tracking.problem)
+    return [f"warning: mlflow: {problem}. `hpo export {folder.root} --to mlflow` tells it the rest."]
 
 
 def result(state: StudyState, ending: Ending | None, best: dict[str, Any]) -> dict[str, Any]:

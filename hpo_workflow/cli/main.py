@@ -11,7 +11,7 @@ import sys
 import click
 
 import hpo_workflow
-from hpo_workflow.errors import HPOWorkflowError
+from hpo_workflow.errors import ExportError, HPOWorkflowError
 
 INTERRUPTED = 130
 """Exit code of a call that the user ended with Ctrl-C, as shells give it."""
@@ -48,6 +48,7 @@ CALLED_BY_RULES = {
     "adopt": "Wait for trials in jobs of an earlier run.",
     "parse": "Read the metrics from one trial's log.",
     "collect": "Write best.json and the report when the study has ended.",
+    "track": "Tell MLflow of a study that runs (track:).",
     "head": "Run a study inside of the job that hpo submit submits.",
 }
 """The verbs that `__main__` dispatches without this module."""
@@ -119,7 +120,7 @@ def run(arguments: list[str]) -> int:
         from hpo_workflow.cli.terminal import printable
 
         print(printable(str(error)), file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, ExportError) else 2
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 2

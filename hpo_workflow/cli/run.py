@@ -38,6 +38,7 @@ from hpo_workflow.orphans import ask_queue, cancel, find_orphans, jobname_prefix
 from hpo_workflow.quantities import seconds_of
 from hpo_workflow.reading.best import best_record
 from hpo_workflow.reading.opened import elapsed_s, ending_of, load_plan
+from hpo_workflow.reading.tracking import read_tracking
 from hpo_workflow.store.atomic import replace, to_json
 from hpo_workflow.store.plan import Plan, identity_conflict
 from hpo_workflow.store.processes import is_alive, this_process
@@ -401,6 +402,7 @@ class Run:
         self._failures: list[JobFailure] = []
         self._forgotten = False
         self._told_failures: set[str] = set()
+        self._told_tracking: set[str] = set()
         terminal = is_drawn_on(sys.stderr) and not quiet
         self._tick_s = TICK_TERMINAL_S if terminal else TICK_S
         self.progress = LiveProgress(sys.stderr, self._standing) if terminal else LineProgress(sys.stderr, quiet=quiet)
@@ -510,6 +512,7 @@ class Run:
                 for text in self.follower.new_retries():
                     self.progress.note(text)
                 self._tell_failures(process.new_failures())
+                self._tell_tracking()
                 if self.asked and self._told < self.asked and self._told < 2:
                     self._told = self.asked
                     self.progress.note(stopping_text(n_running, self.asked))
@@ -603,6 +606,14 @@ class Run:
                 self._told_failures.add(text)
                 self.progress.note(text)
 
+    def _tell_tracking(self) -> None:
+        """Say once what is wrong with a tracker."""
+        tracking = read_tracking(self.folder.paths) if self.plan.spec.track else None
+        if tracking is not None and tracking.problem and tracking.problem not in self._told_tracking:
+            self._told_tracking.add(tracking.problem)
+            if not self.quiet:
+                self.progress.note(tracking.sentence)
+
     def _end_endless_waiting(self, process: SnakemakeProcess, queue: SlurmQueue) -> None:
         """Stop a Snakemake that waits for jobs that Slurm does not have; it is started again."""
         if not self._forgotten and self.follower.state.live and min(queue.empty_s, process.silent_s()) > FORGOTTEN_S:
@@ -673,6 +684,9 @@ class Run:
             else:
                 say(f"study {spec.study}: {end_sentence(state, ending)}")
             show(*result, f"report: {self.folder.paths.report}")
+            tracking = read_tracking(self.folder.paths) if spec.track else None
+            if tracking is not None and not tracking.problem:
+                show(tracking.sentence)
             return 0
         if self.handed_over:
             left = f"; {plural(len(state.live), 'trial')} in flight" if state.live else ""

@@ -174,6 +174,21 @@ class StudyPaths:
         return self._join("state", "head.log")
 
     @property
+    def tracking(self) -> str:
+        """How far what `track:` names has got: what is wrong, if anything is, and how many trials wait."""
+        return self._join("state", "tracking.json")
+
+    @property
+    def tracking_log(self) -> str:
+        """What whoever follows the study for a tracker has said."""
+        return self._join("state", "tracking.log")
+
+    @property
+    def tracking_lock(self) -> str:
+        """Exports of the study to MLflow wait for each other here."""
+        return self._join("state", "tracking.lock")
+
+    @property
     def session(self) -> str:
         """Who runs the study now: host, pid, since when."""
         return self._join("state", "session.json")
@@ -202,3 +217,4 @@ class StudyPaths:
     def report(self) -> str:
         """The study as a page; written when the study has ended, and by `hpo report`."""
         return self._join("report.html")
+

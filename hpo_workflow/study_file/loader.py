@@ -16,6 +16,7 @@ from typing import Any
 
 import jsonschema
 
+from hpo_workflow.addresses import secret_in
 from hpo_workflow.errors import ConfigError, Fault
 from hpo_workflow.metrics.user_patterns import compiled
 from hpo_workflow.multifidelity import METHODS, methods
@@ -39,7 +40,7 @@ from hpo_workflow.spec import (
 )
 from hpo_workflow.store.trial_files import OWN as OWN_FILES
 from hpo_workflow.study_file import identity, yaml_reader
-from hpo_workflow.study_file.schema import default_of, study_schema
+from hpo_workflow.study_file.schema import TRACK_EVERY, default_of, study_schema
 from hpo_workflow.study_file.sentences import fault_of, shown
 from hpo_workflow.study_file.yaml_reader import Document, Path, dotted
 from hpo_workflow.template import check_template
@@ -55,6 +56,9 @@ LARGEST_FIDELITY = 1e12
 
 MOST_LEVELS = 1000
 """Of population based training: each member has a trial at each level."""
+
+TRACKERS = ("mlflow",)
+"""What `track:` knows."""
 
 WITHOUT_PRIOR = ("grid", "optuna")
 """Samplers that do not use `prior:`."""
@@ -299,6 +303,7 @@ class _Loader:
         resources, runtime_s, mem_mb = self.read_resources()
         limits = self.read_limits()
         retry = self.read_retry(runtime_s, mem_mb, limits)
+        track = self.read_track()
         files = self.read_inputs(command)
         if self.faults:
             raise self.report()
@@ -347,6 +352,7 @@ class _Loader:
             fidelity=fidelity,
             keep=self.value("keep"),
             retry=retry,
+            track=track,
         )
         self.warnings += fidelity_warnings(spec)
         content = identity.identity_of(spec, files)
@@ -851,6 +857,43 @@ class _Loader:
             ooms=0 if oom is None else int(oom.get("times", default_of("retry", "oom", "times"))),
             mem=float((oom or {}).get("mem", default_of("retry", "oom", "mem"))),
         )
+
+    def read_track(self) -> tuple[dict[str, Any], ...]:
+        """`track:`, each tracker with its settings."""
+        given = self.get("track")
+        if not isinstance(given, list):
+            return ()
+        found: list[dict[str, Any]] = []
+        for index, entry in enumerate(given):
+            path: Path = ("track", index)
+            if not self.is_good(*path):
+                continue
+            name, settings = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
+            if name not in TRACKERS:
+                more = " `hpo export STUDY --to wandb` writes runs that `wandb sync` takes." if name == "wandb" else ""
+                self.fault(path, f"{shown(name)} is no tracker that is known.", f"Write {' or '.join(TRACKERS)}.{more}")
+                continue
+            if any(name == other["name"] for other in found):
+                self.fault(path, f"{name} is named twice.", "Keep one of them.")
+                continue
+            settings = settings or {}
+            uri = settings.get("uri")
+            secret = "" if uri is None else secret_in(uri)
+            if secret:
+                cure = (
+                    "Leave it out of the address and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                    "MLFLOW_TRACKING_TOKEN, where the run is started; or set the whole address there, as "
+                    "MLFLOW_TRACKING_URI. Then it is never recorded."
+                )
+                self.fault((*path, name, "uri"), f"holds {secret}, and the study file is recorded.", cure)
+                continue
+            every_s = seconds_of(settings.get("every", TRACK_EVERY))
+            if every_s < 1:
+                self.fault((*path, name, "every"), f"{shown(settings['every'])} is not possible.", "Give 1s or more.")
+                continue
+            chosen = {key: settings[key] for key in ("uri", "experiment") if key in settings}
+            found.append({"name": name, **chosen, "every_s": every_s})
+        return tuple(found)
 
     def read_inputs(self, command: str | tuple[str, ...] | None) -> dict[str, str]:
         needs = self.get("needs") if self.is_good("needs") else None

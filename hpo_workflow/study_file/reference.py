@@ -55,6 +55,7 @@ _GROUPS = (
             "keep",
         ),
     ),
+    ("Who is told", ("track",)),
 )
 
 EXAMPLE = """\

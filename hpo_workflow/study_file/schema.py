@@ -27,6 +27,7 @@ VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 RESOURCE = r"^(?!(?:attempt|self)$)[A-Za-z][A-Za-z0-9_]*$"
 """The rule of a trial gives `attempt` itself; `self` and names such as `_cores` are those of Snakemake's own code."""
 SCALAR = ["string", "number", "boolean"]
+TRACK_EVERY = "10s"
 
 
 def _later(description: str) -> dict[str, Any]:
@@ -701,7 +702,50 @@ SCHEMA: dict[str, Any] = {
                 },
             },
         },
-        "track": _later("Trackers such as MLflow."),
+        "track": {
+            "type": "array",
+            "default": [],
+            "items": {
+                "type": ["string", "object"],
+                "minProperties": 1,
+                "maxProperties": 1,
+                "properties": {
+                    "mlflow": {
+                        "type": ["object", "null"],
+                        "additionalProperties": False,
+                        "examples": [{"uri": "http://127.0.0.1:5000"}],
+                        "description": "MLflow, with settings.",
+                        "properties": {
+                            "uri": {
+                                "type": "string",
+                                "minLength": 1,
+                                "examples": ["http://127.0.0.1:5000"],
+                                "description": "The server. By default `MLFLOW_TRACKING_URI` of the environment of the "
+                                "run, else `mlflow.db` where it was started. No passwords: those belong into "
+                                "`MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`.",
+                            },
+                            "experiment": {
+                                "type": "string",
+                                "minLength": 1,
+                                "examples": ["digits"],
+                                "description": "The experiment that holds the runs. By default "
+                                "`MLFLOW_EXPERIMENT_NAME`, else the study's name.",
+                            },
+                            "every": {
+                                **_DURATION,
+                                "default": TRACK_EVERY,
+                                "examples": ["30s"],
+                                "description": "How often it is told what is new.",
+                            },
+                        },
+                    },
+                },
+            },
+            "examples": [["mlflow"]],
+            "description": "Who is told of trials while the study runs: `mlflow`, or `{mlflow: {uri: ...}}`. The "
+            "machine that runs the study tells it, never a trial's job; what it cannot take holds nothing up and is "
+            "made up for. Changing it runs nothing again.",
+        },
         "replicates": _later("Repetitions with other seeds."),
         "constraints": _later("Bounds on other metrics."),
         "stages": _later("From coarse to fine."),

@@ -342,3 +342,16 @@ def test_a_size_is_read(text: str, size: float) -> None:
 def test_what_is_no_size_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="with its unit"):
         bytes_of(text)
+
+
+def test_trackers_are_read_with_their_settings_and_are_no_part_of_the_identity(folder: Path) -> None:
+    plain = load(SHORT, folder)
+    assert plain.spec.track == ()
+    short = load(SHORT + "track: [mlflow]\n", folder)
+    assert short.spec.track == ({"name": "mlflow", "every_s": 10.0},)
+    long = load(SHORT + 'track: [{mlflow: {uri: "http://me@h:5000", experiment: e, every: 1m}}]\n', folder)
+    assert long.spec.track == ({"name": "mlflow", "uri": "http://me@h:5000", "experiment": "e", "every_s": 60.0},)
+    assert load(SHORT + "track: [mlflow: ]\n", folder).spec.track == short.spec.track
+    assert {each.identity_digest for each in (plain, short, long)} == {plain.identity_digest}
+    assert {each.spec.limits_digest for each in (plain, short, long)} == {plain.spec.limits_digest}
+    assert type(long.spec).from_json(json.loads(json.dumps(long.spec.to_json()))).track == long.spec.track
