@@ -19,6 +19,7 @@ Examples:
   hpo export study.yaml --to csv --curves
   hpo export results/digits --to optuna && optuna-dashboard digits-optuna.log
   hpo export study.yaml --to optuna --out all-studies.db
+  hpo export study.yaml --to tensorboard --out runs/first && tensorboard --logdir runs
 """
 
 
@@ -38,6 +39,7 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
     "--to",
     "format_name",
     type=click.Choice(list(FORMATS)),
+    metavar="FORMAT",
     required=True,
     help="; ".join(f"{name}: {form.what}" for name, form in FORMATS.items()) + ".",
 )

@@ -46,14 +46,20 @@ def refuse_foreign(path: str, *, is_ours: bool, force: bool) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: str) -> Iterator[BinaryIO]:
-    """A file to be written. It takes the place of what `path` holds when the block ends, and not if the block fails."""
+def whole_file(path: str, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """A file to be written. It takes the place of what `path` holds when the block ends, and not if the block fails.
+
+    Args:
+        path: Its name in the end.
+        sync: Whether it is on the disk by then; thousands of small files can do without.
+    """
     descriptor, temporary = open_beside(path)
     try:
         with open(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -7,7 +7,6 @@ possible values are; where they are of several kinds it is text, a value that is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -17,7 +16,7 @@ from hpo_workflow.export import trial_table
 from hpo_workflow.export.csv_table import curves_beside
 from hpo_workflow.export.destination import chosen, refuse_foreign, whole_file
 from hpo_workflow.export.registry import Written
-from hpo_workflow.export.trial_table import CURVE, DETAILS, Table
+from hpo_workflow.export.trial_table import CURVE, DETAILS, Table, kind_of, text_of
 from hpo_workflow.reading.study import Study
 from hpo_workflow.space import Categorical, Float, SearchSpace
 
@@ -90,30 +89,13 @@ def _kind(column: str, rows: Iterable[Mapping[str, Any]], space: SearchSpace) ->
     return kind_of(row["params"][name] for row in rows if name in row["params"])
 
 
-def kind_of(values: Iterable[Any]) -> str:
-    """The type that holds all values as they are; `string` where none does."""
-    kinds = {_kind_of_one(value) for value in values}
-    if len(kinds) == 1:
-        return kinds.pop()
-    return "double" if kinds == {"int64", "double"} else "string"
-
-
-def _kind_of_one(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int64" if -(2**63) <= value < 2**63 else "string"
-    return "double" if isinstance(value, float) else "string"
-
-
 def _as(kind: str, value: Any) -> Any:
     """A value as a column of this type holds it. Half of a character, which UTF-8 lacks, shows as `\\\\ud800`."""
     if value is None or kind not in ("double", "string"):
         return value
     if kind == "double":
         return float(value)
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text_of(value)
 
 
 def _schema(study: Study, names: Sequence[str], kinds: Sequence[str]) -> pyarrow.Schema:
@@ -125,8 +107,8 @@ def _schema(study: Study, names: Sequence[str], kinds: Sequence[str]) -> pyarrow
         "timestamp": pyarrow.timestamp("us", tz="UTC"),
     }
     metadata = {"hpo_workflow.study": study.name, "metric": study.metric, "direction": study.direction}
-    fields = [(_as("string", name), arrow[kind]) for name, kind in zip(names, kinds, strict=True)]
-    return pyarrow.schema(fields, {key: _as("string", value) for key, value in metadata.items()})
+    fields = [(text_of(name), arrow[kind]) for name, kind in zip(names, kinds, strict=True)]
+    return pyarrow.schema(fields, {key: text_of(value) for key, value in metadata.items()})
 
 
 def _pieces(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:

@@ -12,8 +12,7 @@ from tests.cli.studies import finished_study, write_study
 from tests.export.studies import mixed
 from tests.machine import need
 
-
-NEEDS = {"optuna": ["optuna"], "parquet": ["pyarrow"]}
+NEEDS = {"optuna": ["optuna"], "parquet": ["pyarrow"], "tensorboard": ["tensorboard"]}
 
 
 def test_a_study_that_has_not_run_is_said(hpo: Hpo) -> None:

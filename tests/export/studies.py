@@ -53,7 +53,7 @@ STATES = ["complete", "failed", "pruned", "cancelled", "complete", "running", "p
 
 def fidelity(root: Path) -> Simulated:
     """Nine configurations of one epoch, and what goes on from the best of them."""
-    ladder = Fidelity("epochs", "int", 1, 9, 3)
+    ladder = Fidelity("level", "int", 1, 9, 3)
     study = Simulated(root, command=COMMAND, space=SPACE, budget=Budget(9, 3), fidelity=ladder)
     study.run(12)
     return study

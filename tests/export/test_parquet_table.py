@@ -19,8 +19,9 @@ import pyarrow  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
 from hpo_workflow.export import csv_table  # noqa: E402
-from hpo_workflow.export.parquet_table import export, kind_of  # noqa: E402
+from hpo_workflow.export.parquet_table import export  # noqa: E402
 from hpo_workflow.export.registry import Written  # noqa: E402
+from hpo_workflow.export.trial_table import kind_of  # noqa: E402
 
 
 def exported(study: Any, out: Path, **options: Any) -> Written:
