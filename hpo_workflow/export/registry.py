@@ -56,6 +56,13 @@ OPTIONS = {
     "out": Option("Where to write it.  [default: a name after the study, here]", "PATH"),
     "name": Option("What the study is called in the storage.  [default: as here]", "TEXT"),
     "curves": Option("Write all values at all steps too, as a table of their own."),
+    "uri": Option("The tracking server.  [default: that of track:, $MLFLOW_TRACKING_URI, else mlflow.db here]", "URI"),
+    "experiment": Option(
+        "What holds the runs: an experiment of mlflow, a project of wandb.  [default: the study]", "NAME"
+    ),
+    "register": Option("Make the best trial's --artifact a version of this registered model.", "NAME"),
+    "artifact": Option("A file or folder of the best trial, from the trial's folder.", "PATH"),
+    "logs": Option("Store the end of each trial's log too, 1 MB at most."),
     "force": Option("Replace what is there, whatever it is."),
 }
 """Option -> what it does. What only some formats have says so in its help."""
@@ -65,6 +72,12 @@ FORMATS = {
     "parquet": Format("hpo_workflow.export.parquet_table", "a table with types", ("out", "curves", "force")),
     "optuna": Format("hpo_workflow.export.optuna_study", "a storage of Optuna", ("out", "name", "force")),
     "tensorboard": Format("hpo_workflow.export.tensorboard_runs", "runs with HParams", ("out",)),
+    "mlflow": Format(
+        "hpo_workflow.export.mlflow_runs",
+        "runs of a tracking server",
+        ("uri", "experiment", "register", "artifact", "logs"),
+    ),
+    "wandb": Format("hpo_workflow.export.wandb_runs", "offline runs for wandb sync", ("out", "experiment")),
 }
 """Name -> format, in the order of the help."""
 
