@@ -296,6 +296,7 @@ def test_every_path_of_a_study_is_documented():
 def pattern(path: str) -> re.Pattern[str]:
     """Matches all files of the kind that a documented path is an example of."""
     kinds = [(r"DIGEST", r"[0-9a-f]{12}"), (r"000", r"\\d{3,}"), (r"12\\-4", r"\\d+-\\d+"), (r"12\\.1", r"\\d+\\.\\d+")]
+    kinds += [(r"parameter\\-lr", r"parameter-[\\w.]+")]
     text = re.escape(path)
     for example, general in [*kinds, (r"(?<=/)(?:12|4|0)(?=\\\.|/|$)", r"\\d+")]:
         text = re.sub(example, general, text)

@@ -31,23 +31,26 @@ OPTIONS = {
     "plan": (str, REQUIRED, "the plan that is in force"),
     "out": (str, REQUIRED, "declared output: best.json"),
     "page": (str, REQUIRED, "declared output: the report"),
+    "parts": (str, "", "declared output: the folder of its drawings and its table"),
 }
 
 
 def run(argv: list[str]) -> int:
-    """Write best.json to `--out` and the report to `--page`; 1 and no file when the study failed."""
+    """Write best.json to `--out`, the report to `--page` and its parts into `--parts`; 1 and no file for a failure."""
     arguments = read_options(
         "hpo collect", "Write best.json and the report when a study has ended (called by the rules).", OPTIONS, argv
     )
     try:
-        code, lines = collect(StudyFolder(arguments.root), arguments.plan, arguments.out, arguments.page)
+        code, lines = collect(
+            StudyFolder(arguments.root), arguments.plan, arguments.out, arguments.page, arguments.parts
+        )
     except HPOWorkflowError as error:
         code, lines = 2, [str(error)]
     sys.stderr.write("".join(f"{printable(line)}\n" for line in lines))
     return code
 
 
-def collect(folder: StudyFolder, plan_path: str, out: str, page: str) -> tuple[int, list[str]]:
+def collect(folder: StudyFolder, plan_path: str, out: str, page: str, parts: str = "") -> tuple[int, list[str]]:
     """Write the result and the report; gives the exit code and what to say."""
     plan = read_record(plan_path)
     if plan is None:
@@ -60,7 +63,7 @@ def collect(folder: StudyFolder, plan_path: str, out: str, page: str) -> tuple[i
     if best is None or (ending is not None and not ending.success):
         return 1, [*deleting, *failure_lines(folder, state, ending), *tell_trackers(folder, spec, plan_path)]
     record = result(state, ending, best)
-    write_report(folder, page, plan)
+    write_report(folder, page, plan, parts=parts)
     replace(out, to_json(record) + "\n")
     warnings = [warning_text(number, warning) for warning, number in state.warnings.items()]
     return 0, [

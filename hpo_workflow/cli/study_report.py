@@ -21,12 +21,14 @@ from hpo_workflow.cli.status import status
 from hpo_workflow.cli.terminal import duration, number, plural
 from hpo_workflow.earlier_results import map_rows
 from hpo_workflow.errors import StudyFolderError
+from hpo_workflow.export.trial_table import Table
 from hpo_workflow.pruners.registry import describe as describe_pruner
 from hpo_workflow.reading.attempts import study_timeline
 from hpo_workflow.reading.logs import log_path, log_tail
 from hpo_workflow.reading.opened import OpenStudy
 from hpo_workflow.reading.rows import trial_rows
 from hpo_workflow.reading.snapshot import LARGEST_LOG, Snapshot
+from hpo_workflow.reading.study import Study
 from hpo_workflow.report.content import Best, Content, Example, Failures, Row, Stage
 from hpo_workflow.spec import StudySpec
 from hpo_workflow.store.atomic import read_json, replace
@@ -55,6 +57,7 @@ def write_report(
     *,
     argument: str = "",
     plain: bool = False,
+    parts: str = "",
 ) -> int:
     """Write the report of a study that has run to `out`, in one step; gives its size in bytes.
 
@@ -64,6 +67,7 @@ def write_report(
         plan: The plan in force; None for the one that was used last.
         argument: What the user calls the study; shown in commands.
         plain: Without Optuna's plots, also where the extra `report` is installed.
+        parts: A folder for the drawings and the table as files of their own; empty for none.
 
     Raises:
         StudyFolderError: There is no plan, or a record that everything rests on is damaged.
@@ -73,12 +77,30 @@ def write_report(
     plan = plan if plan is not None else folder.current_plan()
     if plan is None:
         raise StudyFolderError(folder.paths.current_plan, "no study has run in this folder.")
-    content = gather(Snapshot(folder.root, plan), plan, argument or folder.root)
+    snapshot = Snapshot(folder.root, plan)
+    content = gather(snapshot, plan, argument or folder.root)
     plain = plain or bool(os.environ.get(PLAIN))
     figures, hint = (None, "") if plain else interactive_plots(content)
     text = render(content, figures, hint)
     replace(out, text)
+    if parts:
+        _write_parts(content, Study(snapshot, plan), parts)
     return len(text.encode())
+
+
+def _write_parts(content: Content, study: Study, folder: str) -> None:
+    """Write each drawing as SVG and the table of trials as CSV; what was there before is gone."""
+    from hpo_workflow.report.parts import drawings
+
+    rows = study.rows()
+    files = {f"{name}.svg": text for name, text in drawings(content).items()}
+    files["trials.csv"] = "".join(Table.of(rows).csv(rows))
+    os.makedirs(folder, exist_ok=True)
+    for name in os.listdir(folder):
+        if name.endswith((".svg", ".csv")) and name not in files:
+            os.unlink(os.path.join(folder, name))
+    for name, text in files.items():
+        replace(os.path.join(folder, name), text)
 
 
 def gather(folder: Snapshot, plan: Mapping[str, Any], argument: str) -> Content:

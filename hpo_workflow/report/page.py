@@ -98,9 +98,9 @@ def render(content: Content, figures: Figures | None = None, hint: str = "") -> 
     drawn = figures if figures is not None else Figures({})
     library = packed_plotly_js() if drawn.by_key else ""
     columns, cells = _table(content)
-    progress, progress_note = _progress(content)
-    plots, plot_note = _plots(content)
-    curves, curves_left_out = _curves(content)
+    progress, progress_note = progress_chart(content)
+    plots, plot_note = parameter_charts(content)
+    curves, curves_left_out = curve_charts(content)
     states = {state: sum(row.state == state for row in content.rows) for state in dict.fromkeys(_states(content))}
     contours = drawn.starting("contour")
     importance, importance_note = overview.importance_chart(content)
@@ -218,7 +218,7 @@ def _judged(content: Content) -> list[Row]:
     return [row for row in content.rows if row.value is not None or row.state == "failed"]
 
 
-def _progress(content: Content) -> tuple[Markup | None, str]:
+def progress_chart(content: Content) -> tuple[Markup | None, str]:
     """The values in the order of the trials, and what is left out."""
     rows = _judged(content)
     values = [(row.number, row.value) for row in rows if row.value is not None]
@@ -243,7 +243,7 @@ def _beyond(y: Axis, values: Iterable[float]) -> str:
     return f"{count} values are far off and drawn as squares at the edge."
 
 
-def _plots(content: Content) -> tuple[list[tuple[str, Markup]], str]:
+def parameter_charts(content: Content) -> tuple[list[tuple[str, Markup]], str]:
     """A scatter plot for each parameter with the name of Optuna's plot of it, and what is left out of them."""
     rows = _judged(content)
     values = [row.value for row in rows if row.value is not None]
@@ -277,7 +277,7 @@ def _shows(parameter: Parameter, value: Value | None) -> bool:
     return value is not None and parameter.contains(value)
 
 
-def _curves(content: Content) -> tuple[list[_Curves], str]:
+def curve_charts(content: Content) -> tuple[list[_Curves], str]:
     """The learning curves of each metric that has some, and which metrics are left out."""
     states = {row.number: row.state for row in content.rows if row.state in ("failed", "pruned")}
     order = _order(content)

@@ -71,12 +71,18 @@ rule study:
     output:
         best=report(f"{OUT}/best.json", category=CATEGORY, labels={"study": STUDY.spec.study, "what": "result"}),
         page=report(f"{OUT}/report.html", category=CATEGORY, labels={"study": STUDY.spec.study, "what": "report"}),
+        parts=report(
+            directory(f"{OUT}/report"),
+            patterns=["{part}.svg", "{part}.csv"],
+            category=CATEGORY,
+            labels={"study": STUDY.spec.study, "what": "{part}"},
+        ),
     localrule: True
     params:
         call=call("collect"),
         limits=STUDY.limits_digest,
     shell:
-        "{params.call} --out {output.best:q} --page {output.page:q}"
+        "{params.call} --out {output.best:q} --page {output.page:q} --parts {output.parts:q}"
 
 
 checkpoint propose:

@@ -218,3 +218,7 @@ class StudyPaths:
         """The study as a page; written when the study has ended, and by `hpo report`."""
         return self._join("report.html")
 
+    @property
+    def report_parts(self) -> str:
+        """The drawings of the report and its table as files of their own; written when the study has ended."""
+        return self._join("report")

@@ -193,7 +193,7 @@ def test_five_files_of_a_finished_trial_are_left(tmp_path: Path) -> None:
         wanted = {trial, f"{trial}/log", f"{trial}/params.json", f"ledger/results/000/{n}.json", *metric}
         assert {name for name in files if re.search(rf"/{n}(/|$|-|\.json)", name) and "batches" not in name} == wanted
     records = [path for path in (tmp_path / ".snakemake" / "metadata").rglob("*") if path.is_file()]
-    assert len(records) <= 6 + 2 + 2 * 4, "batches, best.json and report, and the last few trials"
+    assert len(records) <= 6 + 3 + 2 * 4, "batches, best.json, report and its parts, and the last few trials"
 
 
 def test_trials_that_are_asked_for_ahead_wait_for_a_slot_on_one_machine(tmp_path: Path) -> None:
@@ -220,6 +220,10 @@ def test_the_last_rule_writes_the_report_which_snakemake_takes_into_its_own(tmp_
     whole = (tmp_path / "snakemake.html").read_text()
     embedded = [base64.b64decode(text) for text in re.findall(r"data:text/html[^,\"]*;base64,([A-Za-z0-9+/=]+)", whole)]
     assert page.encode() in embedded
+    pictures = re.findall(r"data:image/svg\+xml[^,\"]*;base64,([A-Za-z0-9+/=]+)", whole)
+    assert (place.root / "report/progress.svg").read_bytes() in [base64.b64decode(text) for text in pictures]
+    for part in ("progress", "trials"):  # each by its name beside that of the study
+        assert re.search(rf'"what": "{part}"', whole)
     assert "hyperparameter optimisation" in whole
 
 
