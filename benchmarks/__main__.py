@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import extend, overhead, pruning, slots, slurm_slots, startup
+from benchmarks import extend, overhead, pruning, slots, slurm_slots, startup, watching
 from benchmarks import parser as parser_part
 from benchmarks.accounting import MeasurementError
 from benchmarks.document import DOCUMENT, block, write
@@ -33,6 +33,7 @@ PARTS: tuple[Part, ...] = (
     slurm_slots.PART,
     pruning.PART,
     parser_part.PART,
+    watching.PART,
 )
 SAMPLERS = Chapter(
     "samplers", "how good and how fast the samplers are", tables_and_plots.block, tables_and_plots.pictures

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import extend, overhead, parser, pruning, slots, slurm_slots, startup
+from benchmarks import extend, overhead, parser, pruning, slots, slurm_slots, startup, watching
 from benchmarks.accounting import JobTime, MeasurementError
 from benchmarks.places import Workshop, inodes_and_bytes
 from benchmarks.results_files import ROOT, ResultFiles
@@ -275,6 +275,14 @@ def test_a_stream_is_read_to_its_end_with_and_without_a_pruner(workshop, monkeyp
     values = pruning.measure({"what": "stream", "pruner": pruner}, workshop)
     assert 0 < values["cpu_s"] < 1
     assert values["lines_per_s"] > 500
+
+
+# ---- watching ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("to", ["terminal", "file"])
+def test_a_pretended_study_is_watched_while_trials_end(workshop, to):
+    values = watching.measure({"trials": 120, "to": to, "seconds": 2.5}, workshop)
+    assert 0 < values["load_cpu_s"] < 20 and 0 <= values["cpu_share"] < 1
+    assert values["bytes_per_s"] > (50 if to == "terminal" else 10), "trials end, and it is told"
 
 
 # ---- reading logs ------------------------------------------------------------------------------------------
