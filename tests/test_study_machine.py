@@ -1,4 +1,5 @@
-"""Any order of asking, ending, crashing, losing and editing: results count once, and the study is what its records say.
+"""Any order of asking, ending, crashing, losing, editing and sealing: results count once, and the study is what its
+records say.
 
 A model keeps what was published; after every step the study as read from its folder must agree with it.
 """
@@ -20,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hpo_workflow.cli.propose import make_batch
 from hpo_workflow.objective import loss_of
 from hpo_workflow.spec import Budget, Objective
-from hpo_workflow.store.atomic import publish, read_json
+from hpo_workflow.store.compaction import Settled, compact, find_bundles, unpack
+from hpo_workflow.store.sealed import Sealed, publish
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.trial import TrialState
 from tests.simulated import Simulated
@@ -97,10 +99,10 @@ class Study(RuleBasedStateMachine):
     def a_second_copy_ends(self, draw: random.Random) -> None:
         """It was started twice, and the slower one has another result: the first one stays."""
         number = draw.choice(sorted(self.printed))
-        path = self.run.folder.paths.result_record(number)
-        record = read_json(path)
+        record = self.run.folder.result(number)
         assert record is not None
-        assert not publish(path, {**record, "end": {"kind": "failed", "reason": "oom", "detail": ""}, "seconds": 9.0})
+        other = {**record, "end": {"kind": "failed", "reason": "oom", "detail": ""}, "seconds": 9.0}
+        assert not publish(self.run.folder.paths, self.run.folder.paths.result_record(number), other)
 
     @precondition(lambda self: self.run.live)
     @rule(draw=st.randoms(use_true_random=False))
@@ -154,6 +156,23 @@ class Study(RuleBasedStateMachine):
             if self.run.folder.result(number) is None
         }
 
+    @rule(all_finished=st.booleans(), logs=st.booleans(), killed=st.booleans())
+    def compact(self, all_finished: bool, logs: bool, killed: bool) -> None:
+        """What has ended is sealed; perhaps whoever does it is killed before the originals have gone."""
+        emitted = {r["batch"]: [trial["number"] for trial in r["trials"]] for r in self.run.folder.batches()}
+        settled = Settled.of(emitted, self.state().pending, all_finished=all_finished)
+        bundles = find_bundles(self.run.folder.paths, settled, texts_of=settled.trials if logs else ())
+        originals = {path: Path(path).read_bytes() for bundle in bundles for path in bundle.files.values()}
+        assert not compact(self.run.folder.paths, bundles).left
+        for path, data in list(originals.items())[::2] if killed else ():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_bytes(data)
+
+    @rule()
+    def take_it_back(self) -> None:
+        assert not unpack(self.run.folder.paths).left
+        assert not list(self.root.rglob("*.zip"))
+
     # ---- what must be true --------------------------------------------------------------------------------
     def expected(self) -> dict[int, tuple[TrialState, float | None]]:
         known = {}
@@ -173,8 +192,9 @@ class Study(RuleBasedStateMachine):
 
     @invariant()
     def no_result_is_changed(self) -> None:
+        sealed = Sealed(self.run.folder.paths)
         for path, data in self.records.items():
-            assert path.read_bytes() == data
+            assert (path.read_bytes() if path.exists() else sealed.sealed(str(path))) == data
 
     @invariant()
     def the_best_is_the_best(self) -> None:

@@ -139,8 +139,7 @@ class StudyFolder:
         if present == 0:
             replace(self.paths.batch_index, text)
         elif text:
-            with open(self.paths.batch_index, "a", encoding="utf-8") as file:
-                file.write(text)
+            append(self.paths.batch_index, text)
 
     def mend(self, batches: Collection[int] = (), best: tuple[float, int] | None = None) -> list[str]:
         """Put in order what is damaged, lost or sealed, before a run that would read it; what was done, for people.

@@ -13,21 +13,25 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hpo_workflow.store.atomic import read_json, unseal
+from hpo_workflow.spec import Budget
+from hpo_workflow.store.atomic import unseal
 from hpo_workflow.store.paths import StudyPaths
-from tests.soak import IS_SOAK
+from hpo_workflow.store.sealed import Part, Sealed
+from tests.simulated import Simulated
+from tests.soak import IS_SOAK, size
 from tests.store import write_paths
-from tests.store.write_paths import BEGIN, WAYS
+from tests.store.write_paths import BATCH, BEGIN, HEAVY, PRINTED, PROPOSING, WAYS
 
 pytestmark = pytest.mark.need("strace")
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 3
 DRAWN = 2
-"""Faults of each way in the usual run."""
+"""Faults of each way in the usual run; one of those that start slowly."""
 FAULTS = ("signal=KILL", "error=EIO", "error=ENOSPC", "error=EDQUOT", "error=ESTALE")
 CALLS = (
     "openat open mkdir mkdirat write pwrite64 fsync close link linkat rename renameat renameat2 unlink unlinkat rmdir "
@@ -35,6 +39,14 @@ CALLS = (
 )
 """What may fail. A call that this machine does not know is left out by strace's question mark."""
 PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.store import write_paths; write_paths.main()"
+
+LET_GO = {f"{PROPOSING}/trials/000/{number}/model" for number in range(8)}
+"""Files of programs that `keep: best` deletes when it is proposed."""
+
+
+def beside(path: str, name: str) -> str:
+    return str(Path(path).with_name(name))
+
 
 ACKNOWLEDGED = {
     "record": lambda paths: paths.batch_record(0),
@@ -44,6 +56,9 @@ ACKNOWLEDGED = {
     "session": lambda paths: paths.session,
     "metric": lambda paths: paths.metric("m", 1, 0),
     "place": lambda paths: paths.result_record(3),
+    "compacted": lambda paths: paths.result_record(4),
+    "unpacked": lambda paths: paths.result_record(4),
+    "proposed": lambda paths: StudyPaths(beside(paths.root, PROPOSING)).batch(int(BATCH)),
 }
 """The file that must be there once a way was acknowledged."""
 
@@ -53,9 +68,29 @@ def run(name: str, folder: Path, *inject: str) -> tuple[bool, str]:
     words = " ".join(CALLS.split())
     trace = ",".join(f"?{word}" for word in ["access", *words.split()])
     command = ["strace", "-qq", "-o", str(folder / "trace"), "-e", f"trace={trace}", *inject]
-    program = [sys.executable, "-S", "-E", "-P", "-B", "-c", PROGRAM, name, str(folder)]
-    done = subprocess.run([*command, *program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, *program(name, folder)], capture_output=True, text=True, timeout=120)
     return done.stdout == "begun\ndone\n", (folder / "trace").read_text(errors="replace")
+
+
+def program(name: str, folder: Path) -> list[str]:
+    bare = [] if name in HEAVY else ["-S"]
+    return [sys.executable, *bare, "-E", "-P", "-B", "-c", PROGRAM, name, str(folder)]
+
+
+def proposing(folder: Path) -> None:
+    """A study that wants its fourth batch, and of whose trials files can be let go then."""
+    study = Simulated(folder / PROPOSING, budget=Budget(8, 2), keep="best", refill="rounds")
+    for _ in range(int(BATCH)):
+        for number in study.propose():
+            study.end(number)
+            (folder / PROPOSING / "trials" / "000" / str(number) / "model").write_text("weights")
+    study.folder.index_batches(study.folder.batches()[:-1])
+    assert study.wants_batch() and len(study.folder.batches()) == int(BATCH)
+
+
+def sealed(folder: Path, path: str) -> bytes | None:
+    """What is sealed of a file of the study, by its path below the folder."""
+    return Sealed(StudyPaths(str(folder / "s"))).sealed(str(folder / path))
 
 
 def calls_of(name: str, folder: Path) -> list[tuple[str, int]]:
@@ -95,6 +130,11 @@ def whole(folder: Path, when: str) -> None:
                     unseal(line)  # a line is torn only where the file ends
         elif name.endswith(".json"):
             assert isinstance(unseal(data), dict), (when, name)
+        elif name.endswith(".zip"):
+            part = Part(str(folder / name))
+            assert not part.damage, (when, name)
+            for entry in part.entries:
+                part.read(entry)
 
 
 @pytest.mark.soak
@@ -104,6 +144,8 @@ def test_no_fault_tears_or_loses_anything_and_a_retry_mends(tmp_path: Path) -> N
     good = tmp_path / "good"
     good.mkdir()
     write_paths.prepare(str(good))
+    proposing(good)
+    undisturbed = None
     n = 0
     spared = Counter[str]()
     for name in WAYS:
@@ -111,10 +153,13 @@ def test_no_fault_tears_or_loses_anything_and_a_retry_mends(tmp_path: Path) -> N
         shutil.copytree(good, folder)
         _relocate(folder)
         calls = calls_of(name, folder)
+        if name == "proposed":
+            undisturbed = proposed_in(folder)
         shutil.rmtree(folder)
         assert len(calls) >= 8, name
-        cases = [(call, when, fault) for call, when in calls for fault in FAULTS]
-        for call, when, fault in cases if IS_SOAK else rng.sample(cases, DRAWN):
+        n_each = size(1, len(FAULTS))  # `HPO_SOAK=0.2` makes one of the five at each call
+        cases = [(call, when, fault) for call, when in calls for fault in rng.sample(FAULTS, n_each)]
+        for call, when, fault in cases if IS_SOAK else rng.sample(cases, 1 if name in HEAVY else DRAWN):
             at = f"{name}: {call} {when} {fault}"
             shutil.copytree(good, folder)
             _relocate(folder)
@@ -128,19 +173,34 @@ def test_no_fault_tears_or_loses_anything_and_a_retry_mends(tmp_path: Path) -> N
             for path, data in before.items():
                 if name == "mended" and path.endswith(".curves.jsonl"):
                     continue  # it was deleted on purpose
-                assert path in after, (at, path, "has gone")
+                if name == "proposed" and path in LET_GO:
+                    continue
+                found = after[path] if path in after else sealed(folder, path)
+                assert found is not None, (at, path, "has gone")
                 if path != "s/state/plan.json":
-                    assert after[path][: len(data)] == data, (at, path, "was damaged")
+                    assert found[: len(data)] == data, (at, path, "was damaged")
             paths = StudyPaths(str(folder / "s"))
             if acknowledged and name in ACKNOWLEDGED:
-                assert read_json(ACKNOWLEDGED[name](paths)) is not None, (at, "was acknowledged and is not there")
+                there = Sealed(paths).json(ACKNOWLEDGED[name](paths))
+                assert there is not None, (at, "was acknowledged and is not there")
             _retry(name, folder, at)
             whole(folder, at)
+            if name == "proposed":
+                assert proposed_in(folder) == undisturbed, at
             if fault != "signal=KILL":
                 left = [path for path in folder.rglob("*.tmp") if call not in ("unlink", "unlinkat", "rmdir")]
                 assert len(left) <= 1, (at, left)
             shutil.rmtree(folder)
     print(f"{n} faults by strace at calls of {len(WAYS)} ways to write; {dict(spared)} were got over at once")
+
+
+def proposed_in(folder: Path) -> list[Any]:
+    """The trials of the batch that was proposed, as its record and its copy have them."""
+    paths = StudyPaths(str(folder / PROPOSING))
+    records = [Sealed(paths).json(path) for path in (paths.batch_record(int(BATCH)), paths.batch(int(BATCH)))]
+    assert records[0] == records[1]
+    assert not files(folder).keys() >= LET_GO, "nothing was let go: this test proves less than it says"
+    return list(records[0]["trials"])
 
 
 def _relocate(folder: Path) -> None:
@@ -154,10 +214,17 @@ def _retry(name: str, folder: Path, at: str) -> None:
     paths = StudyPaths(str(folder / "s"))
     if name == "mended":
         Path(paths.curve_index("m")).touch()
-    program = [sys.executable, "-S", "-E", "-P", "-B", "-c", PROGRAM, name, str(folder)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(program(name, folder), capture_output=True, text=True, timeout=120)
     if name == "place" and Path(paths.result_record(3)).exists() and "AssertionError" in done.stderr:
         return  # it was placed before the fault
     assert done.returncode == 0, (at, done.stderr)
     if name in ACKNOWLEDGED:
-        assert read_json(ACKNOWLEDGED[name](paths)) is not None, at
+        assert Sealed(paths).json(ACKNOWLEDGED[name](paths)) is not None, at
+    if name == "logged":
+        log, text = Path(paths.log(2, 1)), b"".join(PRINTED)
+        assert log.read_bytes().startswith(text[:30]) and log.read_bytes().endswith(text[-30:]), at
+        assert [path.name for path in log.parent.iterdir()] == ["log"], at
+    elif name == "compacted":
+        assert not Path(paths.result_record(4)).exists() and not Path(paths.trial_dir(5)).exists(), at
+    elif name == "unpacked":
+        assert not list(folder.rglob("*.zip")) and Path(paths.log(5, 1)).exists(), at

@@ -1,14 +1,15 @@
-"""Everything that is ever written into a study's ledger and state or into a cache, one function for each way.
+"""Everything that is ever written into a study's ledger, state and logs or into a cache, one function for each way.
 
     python -S -E -P -c "..." NAME FOLDER        does it, and prints `done` when it was acknowledged
 
-Standard library only, so that a process which is to be killed starts fast.
+Standard library only, so that a process which is to be killed starts fast; all but the ways in HEAVY.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -131,8 +132,79 @@ def mended(folder: str) -> None:
     assert mend_curves(paths, PLAN, {1: None})
 
 
+def logged(folder: str) -> None:
+    """The log of a trial that prints more than `limits.log`, in pieces."""
+    from hpo_workflow.runner.process import LogFile
+
+    log = LogFile(_paths(folder).log(2, 1), 60)
+    for piece in PRINTED:
+        log.write(piece)
+    log.close()
+
+
+PRINTED = [b"epoch=%d loss=0.%d\n" % (i, 90 - i) for i in range(12)]
+
+
+def _settled(folder: str) -> Any:
+    from hpo_workflow.store.compaction import Settled, find_bundles
+
+    return find_bundles(_paths(folder), Settled({4, 5}, {5, 6}, {"000"}, {"000"}), texts_of={4, 5})
+
+
+def compacted(folder: str) -> None:
+    """Results, batches with their copies, metrics and logs of two trials, sealed."""
+    from hpo_workflow.store.compaction import compact
+
+    compact(_paths(folder), _settled(folder))
+
+
+def unpacked(folder: str) -> None:
+    """The same, taken back; `main` has sealed them."""
+    from hpo_workflow.store.compaction import unpack
+
+    unpack(_paths(folder))
+
+
+def indexed(folder: str) -> None:
+    """Lines more in the index of batches."""
+    from hpo_workflow.store.study_folder import StudyFolder
+
+    study = StudyFolder(os.path.join(folder, PROPOSING))
+    study.index_batches(study.batches())
+
+
+PROPOSING = "p"
+"""A study that wants a batch; the test has made it."""
+
+
+def proposed(folder: str) -> None:
+    """A whole `hpo propose`: batch, copy, index, and the files of trials that `keep:` lets go."""
+    from hpo_workflow.cli.propose import run
+
+    root = os.path.join(folder, PROPOSING)
+    assert run(_call(root)) == 0
+
+
+def _call(root: str) -> list[str]:
+    from hpo_workflow.store.study_folder import StudyFolder
+
+    study = StudyFolder(root)
+    with open(study.paths.current_plan, encoding="utf-8") as file:
+        plan = study.paths.plan(json.load(file)["plan"])
+    return ["--root", root, "--plan", plan, "--batch", BATCH, "--out", study.paths.batch(int(BATCH))]
+
+
+BATCH = "3"
+
+HEAVY = ("indexed", "proposed")
+"""What needs numpy."""
+
 WAYS: dict[str, Callable[[str], None]] = {
-    way.__name__: way for way in (record, result, derived, claim, session, metric, keep, place, mended)
+    way.__name__: way
+    for way in (
+        *(record, result, derived, claim, session, metric, keep, place, mended),
+        *(logged, compacted, unpacked, indexed, proposed),
+    )
 }
 
 
@@ -146,6 +218,18 @@ def prepare(folder: str) -> None:
     with open(paths.log(1, 1), "w", encoding="utf-8") as log:
         log.write("loss=0.5\n")
     publish(paths.result_record(1), RESULT)
+    for number in (4, 5):
+        publish(paths.result_record(number), {**RESULT, "number": number, "log": f"trials/000/{number}/log"})
+        of_a_batch = {"identity": "i", "limits": "l", "answer": "open", "new": [], "session": "", "elapsed_s": 0}
+        publish(paths.batch_record(number + 1), {"batch": number + 1, **of_a_batch, "trials": []})
+        replace(paths.batch(number + 1), seal({"batch": number + 1, **of_a_batch, "trials": []}))
+        outcome = dict.fromkeys(("reason", "detail", "seconds", "max_rss_mb", "metrics"))
+        metric_of_it = {"number": number, "batch": 0, "state": "complete", "value": 0.5, **outcome}
+        replace(paths.metric("0a", number, 0), seal(metric_of_it))
+        os.makedirs(paths.trial_dir(number))
+        with open(paths.log(number, 1), "w", encoding="utf-8") as log:
+            log.write(f"loss=0.{number}\n" * 9)
+    os.makedirs(paths.trial_dir(2))
     replace(paths.current_plan, seal({"plan": "old"}))
     ResultCache(os.path.join(folder, "cache")).keep(paths, RESULT)
     plan = {**PLAN, "spec": {**PLAN["spec"], "cache": os.path.join(folder, "cache")}}
@@ -166,7 +250,19 @@ def main() -> None:
     from hpo_workflow.metrics.reader import MetricReader  # noqa: F401
 
     if name == "session":
-        import hpo_workflow.store.session  # noqa: F401
+        import hpo_workflow.store.session
+    elif name == "logged":
+        import hpo_workflow.runner.process
+    elif name in ("compacted", "unpacked"):
+        import hpo_workflow.store.compaction  # noqa: F401
+
+        if name == "unpacked":
+            compacted(folder)
+    elif name in HEAVY:
+        scratch = os.path.join(folder, "scratch")  # what is imported late is imported here
+        shutil.copytree(os.path.join(folder, PROPOSING), os.path.join(scratch, PROPOSING))
+        WAYS[name](scratch)
+        shutil.rmtree(scratch)
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     os.access(BEGIN, os.F_OK)

@@ -1,4 +1,4 @@
-"""Random kill -9 over Snakemake, its jobs and programs of a real study: nothing is lost, nothing doubled."""
+"""Random kill -9 over Snakemake, its jobs, programs and `hpo compact` of a real study: nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 
 from hpo_workflow.spec import StudySpec
+from hpo_workflow.store.sealed import Sealed
+from hpo_workflow.store.session import read_session
 from tests.simulated import Simulated
 from tests.soak import size
 from tests.workflow.running import Place
@@ -27,6 +30,8 @@ ROUND = 12
 SEED = 6
 WEIGHTS = {"snakemake": 2, "propose": 3, "runner": 3, "parse": 4, "program": 2, "shell": 1, "collect": 1}
 """What is killed, and how often: `shell` is what Snakemake starts for a job, `collect` the job that ends the study."""
+COMPACTED = 0.5
+"""How often a study that nobody runs is sealed before it is started again, and `hpo compact` is killed, too."""
 PATIENCE_S = 2.0
 """How long a process of the kind that was drawn is waited for: parse lives for a twentieth of a second."""
 
@@ -86,10 +91,31 @@ class Loop:
 
     def look(self) -> None:
         """What was published is there, and is what it was."""
-        for path in (self.place.root / "ledger" / "results").glob("*/*.json"):
-            self.published.setdefault(str(path), path.read_bytes())
-        for name, content in self.published.items():
-            assert Path(name).read_bytes() == content, f"{name} was changed"
+        results = self.place.root / "ledger" / "results"
+        sealed = Sealed(self.place.store.paths)
+        names = {str(path) for path in results.glob("*/*.json")}
+        names |= {str(results / "000" / name) for part in sealed.parts(str(results / "000")) for name in part.entries}
+        for name in sorted(names | self.published.keys()):
+            try:
+                found: bytes | None = Path(name).read_bytes()
+            except FileNotFoundError:
+                found = sealed.sealed(name)
+            assert found is not None and found == self.published.setdefault(name, found), f"{name} was changed"
+
+    def compact(self) -> None:
+        """Seal what has ended, and kill who does it: while it starts, at any step, or not at all."""
+        call = [sys.executable, "-m", "hpo_workflow", "compact", "results/s", "--logs", "--all-finished"]
+        with (self.place.folder / "compact.log").open("ab") as log:
+            head = subprocess.Popen(call, cwd=self.place.folder, env=self.place.environment, stdout=log, stderr=log)
+        while head.poll() is None and (read_session(self.place.store.paths) or {}).get("pid") != head.pid:
+            time.sleep(0.002)
+        if self.rng.random() < 0.9:
+            time.sleep(self.rng.uniform(0.0, 0.15))
+            head.kill()
+        code = head.wait(timeout=120)
+        self.kills["compact"] += code == -signal.SIGKILL
+        said = (self.place.folder / "compact.log").read_text()
+        assert code in (0, -signal.SIGKILL) or "not run yet" in said, said
 
     def start(self) -> None:
         """Start Snakemake, as a person does after a crash: its lock is stale, and so are jobs that it had started."""
@@ -139,6 +165,9 @@ class Loop:
             if self.head is None or self.head.poll() is not None:
                 if self.head is not None and self.has_ended():
                     extend()
+                if self.head is not None and self.rng.random() < COMPACTED:
+                    self.compact()
+                    self.look()
                 self.start()
             time.sleep(self.rng.expovariate(4.0))
             self.kill_one()
