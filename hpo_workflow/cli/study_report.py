@@ -320,8 +320,10 @@ def _curves(
 
 
 def _of_running(folder: StudyFolder, trial: int) -> dict[str, Any]:
-    """As much of a result as there is of a trial that runs: where its log is."""
-    return {"number": trial, "log": os.path.relpath(log_path(folder, trial), folder.root), "metrics": {}}
+    """As much of a result as there is of a trial that runs: where its log is, and how long it is by now."""
+    path = log_path(folder, trial)
+    size = os.path.getsize(path) if os.path.exists(path) else 0
+    return {"number": trial, "log": os.path.relpath(path, folder.root), "log_bytes": size, "metrics": {}}
 
 
 # ---- failures ----------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ def run_for_real(folder: StudyFolder, plan: Plan, number: int, values: list[floa
         "started": "2026-01-01T00:00:00Z",
         "ended": "2026-01-01T01:00:00Z",
         "log": f"trials/000/{number}/log",
+        "log_bytes": log.stat().st_size,
         "log_dropped": 0,
         "metrics": {
             "digest": plan.spec.metrics_digest,
@@ -349,10 +350,10 @@ def test_logs_are_read_again_where_the_metric_settings_have_changed() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_log_that_would_have_to_be_read_again_may_be_very_large_or_gone() -> None:
     folder, plan = emit(write_study())
-    for number in (0, 1):
-        run_for_real(folder, plan, number, [0.5, 0.25], metrics={"digest": "older", "points": {}})
+    for number, size in (0, LARGEST_LOG + 1), (1, 20):
+        older = {"digest": "older", "points": {}}
+        run_for_real(folder, plan, number, [0.5, 0.25], metrics=older, log_bytes=size)
         end(folder, plan, {number: 0.25})
-    os.truncate(folder.paths.log(0, 1), LARGEST_LOG + 1)
     os.unlink(folder.paths.log(1, 1))
     content = gathered()
     assert content.curves == {}
