@@ -166,7 +166,7 @@ class Replay:
             else:
                 paths = self._folder.paths
                 log = os.path.join(paths.root, result["log"] or "")
-                if not os.path.isfile(log):
+                if not self._folder.sealed.exists(log):
                     raise _Unknown(
                         f"the objective was read differently then, and the log of trial {number} ({log}) has gone"
                     )

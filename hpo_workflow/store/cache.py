@@ -21,8 +21,8 @@ from hpo_workflow.store.sealed import Sealed, publish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import IO, Any
 
     from hpo_workflow.store.paths import StudyPaths
 
@@ -107,10 +107,11 @@ class ResultCache:
         )
         try:
             os.mkdir(ours)
-            files = {LOG: _copy(os.path.join(paths.root, result["log"]), os.path.join(ours, LOG))}
-            metrics_file = paths.metrics_file(result["number"])
-            if os.path.exists(metrics_file):
-                files[METRICS] = _copy(metrics_file, os.path.join(ours, METRICS))
+            sealed = Sealed(paths)
+            log, metrics_file = os.path.join(paths.root, result["log"]), paths.metrics_file(result["number"])
+            files = {LOG: _copy(log, os.path.join(ours, LOG), sealed.open)}
+            if sealed.exists(metrics_file):
+                files[METRICS] = _copy(metrics_file, os.path.join(ours, METRICS), sealed.open)
             record = {
                 "schema": 1,
                 "digest": digest,
@@ -227,12 +228,20 @@ def _sum_of(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _copy(source: str, target: str) -> list[Any]:
-    """Copy a file in one step, readers see no half of it; its size and its sum."""
+def _plain(path: str) -> IO[bytes]:
+    return open(path, "rb")
+
+
+def _copy(source: str, target: str, opened: Callable[[str], Any] = _plain) -> list[Any]:
+    """Copy a file in one step, readers see no half of it; its size and its sum.
+
+    Args:
+        opened: Opens the source.
+    """
     digest, size = hashlib.sha256(), 0
     descriptor, temporary = open_beside(target)
     try:
-        with open(descriptor, "wb") as written, open(source, "rb") as read:
+        with open(descriptor, "wb") as written, opened(source) as read:
             while True:
                 data = read.read(PIECE)
                 if not data:

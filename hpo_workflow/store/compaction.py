@@ -174,7 +174,7 @@ def _texts(
             continue
         try:
             result = sealed.json(paths.result_record(number))
-        except ValueError:
+        except (ValueError, OSError):
             continue
         if not isinstance(result, dict) or result.get("joined"):
             continue
@@ -211,6 +211,9 @@ def _compact(paths: StudyPaths, bundle: Bundle, done: Done) -> None:
     verified: dict[str, tuple[int, ...]] = {}  # what may go, and how it was when it was compared
     wanted: dict[str, str] = {}
     for name, path in bundle.files.items():
+        if not _is_regular(path):
+            done.left[path] = "it is no regular file"
+            continue
         holder = next((part for part in reversed(parts) if name in part.entries), None)
         state = None
         if holder is not None:  # a call before was killed, or it was written again since
@@ -454,11 +457,17 @@ def taken(root: str) -> tuple[int, int]:
     n, size = 1, 0
     todo = [root]
     while todo:
-        with os.scandir(todo.pop()) as entries:
-            for entry in entries:
+        try:
+            entries = list(os.scandir(todo.pop()))
+        except OSError:  # it has gone, or is none of ours
+            continue
+        for entry in entries:
+            try:
                 status = entry.stat(follow_symlinks=False)
-                n += 1
-                size += status.st_blocks * 512
-                if stat.S_ISDIR(status.st_mode):
-                    todo.append(entry.path)
+            except OSError:
+                continue
+            n += 1
+            size += status.st_blocks * 512
+            if stat.S_ISDIR(status.st_mode):
+                todo.append(entry.path)
     return n, size

@@ -12,6 +12,7 @@ import pytest
 from hpo_workflow.replay import Replay
 from hpo_workflow.spec import Budget, Objective
 from hpo_workflow.store.atomic import publish, seal
+from hpo_workflow.store.cache import ResultCache
 from hpo_workflow.store.compaction import Done, Settled, compact, find_bundles, leftovers, taken, unpack
 from hpo_workflow.store.sealed import Part, Sealed
 from hpo_workflow.store.study_folder import StudyFolder
@@ -160,7 +161,7 @@ def test_what_cannot_be_verified_is_left_alone_and_told(run: Simulated) -> None:
     a_folder = Path(paths.result_record(6))
     a_folder.unlink()
     a_folder.mkdir()
-    done = sealed(run)
+    done = sealed(run, logs=True)
     assert set(done.left) == {str(damaged), str(a_folder)}
     assert "not what was written" in done.left[str(damaged)]
     assert damaged.exists() and a_folder.is_dir()
@@ -304,3 +305,24 @@ def test_a_sealed_record_says_itself_what_it_is(run: Simulated) -> None:
     with zipfile.ZipFile(next(part for part in done.parts if "/results/" in part)) as archive:
         assert archive.testzip() is None
         assert archive.read("1.json") == before == seal(run.folder.result(1) or {}).encode()
+
+
+def test_what_is_sealed_can_be_shared_with_other_studies(run: Simulated, tmp_path: Path) -> None:
+    before = Path(run.folder.paths.log(2, 1)).read_bytes()
+    sealed(run, logs=True)
+    cache = ResultCache(str(tmp_path / "cache"))
+    result = run.folder.result(2)
+    assert result is not None and cache.keep(run.folder.paths, result)
+    found = cache.find(result["digest"])
+    assert found is not None and found["source"]["trial"] == 2
+    assert (Path(cache.entry(result["digest"])) / "log").read_bytes() == before
+
+
+def test_batches_are_computed_again_from_sealed_logs(run: Simulated) -> None:
+    """What the objective was is in logs where it is read differently now."""
+    run.use(objective=Objective("acc", "maximize"), budget=Budget(TRIALS + 2, 3))
+    run.folder = StudyFolder(run.folder.root)
+    run.read_again()
+    run.run(2)
+    sealed(run, logs=True)
+    assert {batch.verdict for batch in Replay(StudyFolder(run.folder.root))} == {"agrees"}
