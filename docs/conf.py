@@ -50,6 +50,7 @@ MENU = {
         "docs/how-to/results",
         "docs/how-to/tracking",
         "docs/how-to/export",
+        "docs/how-to/notebook",
         "docs/how-to/compare",
         "docs/how-to/many-short-trials",
         "docs/how-to/python",

@@ -2,6 +2,7 @@
 
     from hpo_workflow import SNAKEFILE  # in a Snakefile: `module ...: snakefile: SNAKEFILE`
     from hpo_workflow import Optimizer  # in Python: the samplers without the workflow
+    hpo_workflow.load("results/digits").trials  # in a notebook: a study that has run, as a table
 
 The public names are loaded when they are first used, so that `import hpo_workflow` costs next to nothing: a runner on
 a compute node must not wait for numpy.
@@ -16,16 +17,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hpo_workflow.optimizer import Optimizer as Optimizer
+    from hpo_workflow.reading.study import load as load
 
 __version__ = "0.1.0"
 
 SNAKEFILE = __file__[: -len("__init__.py")] + "rules/study.smk"
 """Path of the rules of one study, for `module ...: snakefile:` or `include:` of somebody's own Snakefile."""
 
-_HOME = {"Optimizer": "hpo_workflow.optimizer"}
+_HOME = {"Optimizer": "hpo_workflow.optimizer", "load": "hpo_workflow.reading.study"}
 """Public name -> the module that defines it."""
 
-__all__ = ["SNAKEFILE", "Optimizer", "__version__"]
+__all__ = ["SNAKEFILE", "Optimizer", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:

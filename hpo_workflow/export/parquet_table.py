@@ -16,9 +16,10 @@ from hpo_workflow.export import trial_table
 from hpo_workflow.export.csv_table import curves_beside
 from hpo_workflow.export.destination import chosen, refuse_foreign, whole_file
 from hpo_workflow.export.registry import Written
-from hpo_workflow.export.trial_table import CURVE, DETAILS, Table, kind_of, text_of
+from hpo_workflow.export.trial_table import CURVE, DETAILS, Table, text_of
+from hpo_workflow.reading.columns import kind_of_param
 from hpo_workflow.reading.study import Study
-from hpo_workflow.space import Categorical, Float, SearchSpace
+from hpo_workflow.space import SearchSpace
 
 try:
     import pyarrow
@@ -81,12 +82,7 @@ def _kind(column: str, rows: Iterable[Mapping[str, Any]], space: SearchSpace) ->
     if not column.startswith("param."):
         return KINDS.get(column, "string")
     name = column.removeprefix("param.")
-    parameter = space.sampled(name)
-    if isinstance(parameter, Float):
-        return "double"
-    if isinstance(parameter, Categorical):
-        return kind_of(parameter.choices)
-    return kind_of(row["params"][name] for row in rows if name in row["params"])
+    return kind_of_param(space, name, (row["params"][name] for row in rows if name in row["params"]))
 
 
 def _as(kind: str, value: Any) -> Any:

@@ -31,8 +31,9 @@ from typing import Any
 from hpo_workflow.errors import MissingExtra, UsageError
 from hpo_workflow.export.destination import whole_file
 from hpo_workflow.export.registry import Written
-from hpo_workflow.export.trial_table import kind_of, text_of
+from hpo_workflow.export.trial_table import text_of
 from hpo_workflow.integrations.whole_steps import whole_steps
+from hpo_workflow.reading.columns import kind_of_param
 from hpo_workflow.reading.study import Study
 from hpo_workflow.space import Categorical
 from hpo_workflow.space.parameters import Parameter
@@ -152,16 +153,11 @@ def _remove_others(folder: str, names: set[str]) -> int:
 def _types(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The parameters that vary, each with the type that holds all its values, as `kind_of` says."""
     space = study.spec.search_space
-    found = {}
-    for name in space.names():
-        parameter = space.sampled(name)
-        if isinstance(parameter, Categorical):
-            found[name] = kind_of(parameter.choices)
-        elif parameter is not None:
-            found[name] = "double"
-        elif name not in space.constants:
-            found[name] = kind_of(row["params"][name] for row in rows if name in row["params"])
-    return found
+    return {
+        name: kind_of_param(space, name, (row["params"][name] for row in rows if name in row["params"]))
+        for name in space.names()
+        if name not in space.constants
+    }
 
 
 def _experiment(study: Study, rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> HParamsPluginData:

@@ -75,22 +75,6 @@ class Table:
             yield line(self.values(row))
 
 
-def kind_of(values: Iterable[Any]) -> str:
-    """The type that holds all values as they are; `string` where none does."""
-    kinds = {_kind_of_one(value) for value in values}
-    if len(kinds) == 1:
-        return kinds.pop()
-    return "double" if kinds == {"int64", "double"} else "string"
-
-
-def _kind_of_one(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
-        return "int64" if -(2**63) <= value < 2**63 else "string"
-    return "double" if isinstance(value, float) else "string"
-
-
 def text_of(value: Any) -> str:
     """A value as text: JSON where it is none. Half of a character, which UTF-8 does not have, shows as `\\ud800`."""
     text = value if isinstance(value, str) else json.dumps(value)

@@ -8,14 +8,19 @@ Nothing is changed by it, and it may be made while the study runs: it is the stu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import escape
+
 from hpo_workflow.analysis import Point
-from hpo_workflow.errors import UsageError
+from hpo_workflow.errors import UsageError, printable
+from hpo_workflow.objective import loss_of
 from hpo_workflow.reading.best import best_record
+from hpo_workflow.reading.columns import kind_of_param
 from hpo_workflow.reading.logs import log_path
 from hpo_workflow.reading.opened import open_study
 from hpo_workflow.reading.rows import trial_rows
@@ -29,8 +34,31 @@ if TYPE_CHECKING:
     import optuna
     import pandas
 
-COLUMNS = ("number", "state", "value")
-"""The first columns of a table of trials; parameters, metrics and the rest follow."""
+COLUMNS = {
+    "number": "int64",
+    "state": "string",
+    "value": "float64",
+    "config": "int64",
+    "fidelity": "float64",
+    "parent": "Int64",
+    "bracket": "Int64",
+    "reason": "string",
+    "detail": "string",
+    "audited": "string",
+    "seconds": "float64",
+    "max_rss_mb": "float64",
+    "batch": "int64",
+    "origin": "string",
+    "cached": "bool",
+    "dir": "string",
+}
+"""The columns of a table of trials, and their types in pandas; parameters and metrics come after `value`."""
+
+DTYPES = {"double": "float64", "int64": "int64", "bool": "bool", "string": "object"}
+"""The types in pandas of what `kind_of` says."""
+
+SHOWN = 10
+"""So many trials are shown of a study in a notebook."""
 
 
 class Study:
@@ -70,6 +98,19 @@ class Study:
         best = self.state.incumbent
         found = "no complete trial" if best is None else f"best {self.metric} {best.value:g} (trial {best.number})"
         return f"<study {self.name}: {self.state.done_text}, {found}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how the study stands, and its best trials."""
+        complete = [row for row in self._rows if row["state"] == "complete"]
+        best = sorted(complete, key=lambda row: (loss_of(row["value"], self.direction), row["number"]))[:SHOWN]
+        space = self.spec.search_space
+        varied = [name for name in space.names() if space.sampled(name)]
+        lines = ["".join(f"<th>{_html(name)}</th>" for name in ("trial", self.metric, *varied))]
+        for row in best:
+            values = [row["number"], f"{row['value']:g}", *(row["params"].get(name, "") for name in varied)]
+            lines.append("".join(f"<td>{_html(value)}</td>" for value in values))
+        table = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<p>{_html(repr(self)[1:-1])}</p>" + (f"<table>{table}</table>" if best else "")
 
     # ---- the study ----------------------------------------------------------------------------------------
     @property
@@ -119,16 +160,38 @@ class Study:
     @property
     def trials(self) -> pandas.DataFrame | list[dict[str, Any]]:
         """All trials that count: a table of pandas with a column for each parameter and metric (`param.lr`,
-        `metric.loss`), or `rows()` where pandas is not installed."""
+        `metric.loss`), or `rows()` where pandas is not installed.
+
+        Whole numbers and truth values that some trials lack are of pandas' types that have a missing value.
+        """
         try:
             import pandas
         except ImportError:
             return self.rows()
-        rows = [_flat(row) for row in self._rows]
-        rest = [name for name in (self._rows[0] if self._rows else ()) if name not in (*COLUMNS, "params", "metrics")]
-        params = dict.fromkeys(f"param.{name}" for row in self._rows for name in row["params"])
-        metrics = dict.fromkeys(f"metric.{name}" for row in self._rows for name in row["metrics"])
-        return pandas.DataFrame(rows, columns=[*COLUMNS, *params, *metrics, *rest])
+        params = [name for name in self.spec.search_space.names() if any(name in row["params"] for row in self._rows)]
+        metrics = dict.fromkeys(name for row in self._rows for name in row["metrics"])
+        columns: dict[str, Any] = {}
+        for name, dtype in COLUMNS.items():
+            columns[name] = pandas.Series([row[name] for row in self._rows], dtype=dtype)
+            if name == "value":
+                columns |= {f"param.{each}": self._column_of(each) for each in params}
+                for each in metrics:
+                    values = [row["metrics"].get(each) for row in self._rows]
+                    columns[f"metric.{each}"] = pandas.Series(values, dtype="float64")
+        return pandas.DataFrame(columns)
+
+    def _column_of(self, name: str) -> pandas.Series:
+        """The values of a parameter."""
+        import pandas
+
+        values = [row["params"].get(name) for row in self._rows]
+        known = [value for value in values if value is not None]
+        dtype = DTYPES[kind_of_param(self.spec.search_space, name, known)]
+        if dtype == "object" and all(isinstance(value, str) for value in known):
+            dtype = "string"
+        if len(known) < len(values):
+            dtype = {"int64": "Int64", "bool": "boolean"}.get(dtype, dtype)
+        return pandas.Series(values, dtype=dtype)
 
     def sampled(self, number: int) -> dict[str, Value]:
         """The active sampled parameters of a trial, without constants and derived values."""
@@ -228,11 +291,8 @@ class Study:
             )
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with a column for each parameter and metric."""
-    flat = {name: value for name, value in row.items() if name not in ("params", "metrics")}
-    flat |= {f"param.{name}": value for name, value in row["params"].items()}
-    return flat | {f"metric.{name}": value for name, value in row["metrics"].items()}
+def _html(value: object) -> str:
+    return str(escape(printable(str(value))))
 
 
 def moment(text: object) -> datetime | None:
@@ -244,8 +304,8 @@ def moment(text: object) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def load(path: str) -> Study:
-    """A study that has run, read-only.
+def load(path: str | os.PathLike[str]) -> Study:
+    """A study that has run, read-only, as it is at this moment.
 
     Args:
         path: Its study file, or the folder of its results.
@@ -254,4 +314,4 @@ def load(path: str) -> Study:
         ConfigError: The file has faults.
         UsageError: There is no such file or folder, or the study has not run.
     """
-    return Study.open(str(path))
+    return Study.open(os.fspath(path))

@@ -21,7 +21,6 @@ from pyarrow import parquet  # noqa: E402
 from hpo_workflow.export import csv_table  # noqa: E402
 from hpo_workflow.export.parquet_table import export  # noqa: E402
 from hpo_workflow.export.registry import Written  # noqa: E402
-from hpo_workflow.export.trial_table import kind_of  # noqa: E402
 
 
 def exported(study: Any, out: Path, **options: Any) -> Written:
@@ -66,23 +65,6 @@ def test_values_that_are_no_numbers_stay_in_the_curves(tmp_path: Path) -> None:
     exported(mixed(tmp_path / "s"), tmp_path / "t.parquet", curves=True)
     rows = parquet.read_table(tmp_path / "t-curves.parquet").to_pylist()
     assert math.isnan(next(row["value"] for row in rows if (row["number"], row["step"]) == (0, 2.0)))
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([True, False], "bool"),
-        ([1, 2], "int64"),
-        ([1, 0.5], "double"),
-        (["a", "b"], "string"),
-        ([1, True], "string"),
-        ([1, "a"], "string"),
-        ([2**63], "string"),
-        ([], "string"),
-    ],
-)
-def test_a_column_has_the_type_that_holds_all_values(values: list[Any], kind: str) -> None:
-    assert kind_of(values) == kind
 
 
 def test_an_empty_study_is_a_table_without_rows(tmp_path: Path) -> None:
