@@ -126,6 +126,8 @@ class Screen:
                 sent.append(ERASE_BELOW)
         self._drawn = new
         text = "".join(sent)
+        if text and old:
+            text = f"\r{ERASE_LINE}{text}"  # a key that was pressed is shown where the cursor rests
         # A terminal may take a sign for wider than we do; then the line is cut, and the picture stays whole.
         self._send(f"{WRAP_OFF}{text}{WRAP_ON}" if wide else text)
 
@@ -134,7 +136,7 @@ class Screen:
         columns, height = self._terminal()
         rows = sum(max(1, math.ceil(sum(cell_len(text) for text, _ in line) / columns)) for line in self._drawn)
         self._drawn = []
-        return UP.format(min(rows, height - 1)) + "\r" + ERASE_BELOW if rows else ""
+        return f"\r{UP.format(min(rows, height - 1))}{ERASE_BELOW}" if rows else ""
 
     def _line(self, text: Text, width: int) -> Line:
         """A line as it is sent, not longer than `width` columns."""

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpo_workflow.cli import run as run_module
 from hpo_workflow.cli import study_report
 from hpo_workflow.cli.profile import Profile, find_profile, option_in
+from hpo_workflow.cli.progress import LiveProgress
 from hpo_workflow.cli.run import place
 from hpo_workflow.cli.snakemake_process import (
     busy_children,
@@ -32,6 +34,7 @@ from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.study_folder import StudyFolder
 from tests.cli.conftest import Hpo, calls
 from tests.cli.studies import emit, end, finished_study, read, write_study
+from tests.terminal import Pty
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -253,6 +256,34 @@ def test_a_study_that_ended_before_its_budget_says_why_there_is_nothing_to_do(hp
     objective = {"metric": "loss", "direction": "minimize", "target": 0.2}
     finished_study(objective=objective, budget={"trials": 9, "parallel": 2})
     assert "study s: nothing to do, target 0.2 reached by trial 2\n" in hpo("run", "study.yaml").err
+
+
+def test_on_a_terminal_it_is_drawn_while_it_runs_and_the_result_stays(
+    hpo: Hpo, snakemake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_study(budget={"trials": 4, "parallel": 2, "wall": "1h"})
+    (snakemake / "play.py").write_text("time.sleep(0.4); sys.exit(0)\n")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(run_module, "TICK_TERMINAL_S", 0.05)
+    terminal = Pty(80, 24)
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    drawn: list[str] = []
+    update = LiveProgress.update
+
+    def updated(self: LiveProgress, *arguments: Any) -> None:
+        update(self, *arguments)
+        drawn.extend(terminal.read().lines)
+
+    monkeypatch.setattr(LiveProgress, "update", updated)
+    assert hpo("run", "study.yaml").code == 0
+    monkeypatch.undo()
+    assert "s  0 s so far" in drawn and any(line.endswith("4 of 4 trials done") for line in drawn)
+    assert any(line.endswith("0 s of 1 h") for line in drawn)
+    said = [line for line in terminal.read().lines if not line.startswith("warning: ")]
+    assert said[0].startswith("study s: 4 trials, 2 at a time; 4 done already")
+    assert said[-1] == "study s: nothing to do, all 4 trials are done"
+    assert not any(line.startswith(("slots", "s  ")) for line in said)
+    terminal.close()
 
 
 def test_quiet_says_the_result_alone(hpo: Hpo, snakemake: Path) -> None:

@@ -59,7 +59,17 @@ def test_only_what_differs_is_sent(pty: Pty) -> None:
     assert screen.written == written, "nothing has changed"
     screen.draw([Text("first"), line[1], Text("last")])
     assert pty.read().lines == ["first", "key     12345678901234  1 s", "last"]
-    assert screen.written - written < 30, "up, right, the rest of the line, down"
+    assert screen.written - written < 34, "up, right, the rest of the line, down"
+
+
+def test_keys_that_are_pressed_do_not_shift_it(pty: Pty) -> None:
+    screen = Screen(pty.stream)
+    screen.draw(texts("a", "b"))
+    os.write(pty.slave, b"^C")
+    screen.draw(texts("a", "c"))
+    os.write(pty.slave, b"xyz")
+    screen.note("note")
+    assert pty.read().lines == ["note", "a", "c"]
 
 
 def test_long_and_wide_lines_are_cut_and_never_wrap(pty: Pty) -> None:
