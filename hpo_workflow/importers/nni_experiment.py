@@ -14,8 +14,9 @@ from typing import Any
 
 from hpo_workflow.errors import ConfigError
 from hpo_workflow.importers.draft import Draft, listed, quoted
-from hpo_workflow.importers.ranges import float_range, int_range, rounded, without_repetition
+from hpo_workflow.importers.ranges import float_range, int_range, rounded, suggested, without_repetition
 from hpo_workflow.importers.source_text import SourceText
+from hpo_workflow.importers.study_text import flow
 from hpo_workflow.space.parameters import is_number
 
 SAMPLERS = {"tpe": "tpe", "random": "random", "gridsearch": "grid", "gp": "gp"}
@@ -204,7 +205,9 @@ class _Importer:
             f"{kind} {quoted(values)} has no counterpart: a study file knows ranges, even and logarithmic, and lists.",
             "Choose the range in which you would look, perhaps with a `prior:`, and write it into space:.",
         )
-        self.result.need(f"space.{allowed}", f"{kind} has no counterpart.", "{type: float, low: 0.0, high: 1.0}")
+        bell = kind in WITHOUT_COUNTERPART
+        example = suggested(values[0], values[1], log="log" in kind) if bell else float_range(values[0], values[1])
+        self.result.need(f"space.{allowed}", f"{kind} has no counterpart.", flow(example))
 
     def add(self, name: str, entry: Any, when: Mapping[str, Any]) -> None:
         """Write a parameter, with its condition."""

@@ -51,11 +51,21 @@ def draft_study(stored: StoredStudy, url: str, *, only: bool = True) -> Draft:
     draft.need("command", "Optuna stores no command.", f"python train.py {shown}".strip())
     _objective(draft, stored)
     draft.need("budget.trials", "Optuna does not store how many trials were wanted.", "64")
-    entry = {"optuna": _without_password(draft, url)}
-    draft.study["history"] = [entry if only else {**entry, "study_name": stored.name}]
+    renamed = [name for name in distributions if name not in {**draft.study.get("space", {}), **_missing(draft)}]
+    if renamed:
+        said = f"results are mapped by name, and {listed(renamed)} cannot be a name here: the old trials are left out."
+        draft.leave_out("history", said, "Give them as a table with the new names: `history: [{csv: old.csv}]`.")
+    else:
+        entry = {"optuna": _without_password(draft, url)}
+        draft.study["history"] = [entry if only else {**entry, "study_name": stored.name}]
     if not complete:
         draft.change("trials", "no trial is complete, so there are no conditions and no results to learn from.")
     return draft
+
+
+def _missing(draft: Draft) -> dict[str, None]:
+    """Parameters that are left to the user."""
+    return {key.removeprefix("space."): None for key in draft.missing if key.startswith("space.")}
 
 
 def _objective(draft: Draft, stored: StoredStudy) -> None:

@@ -80,6 +80,20 @@ def stepped(low: float, high: float, step: float, *, whole: bool) -> tuple[dict[
     return entry, end == stop
 
 
+def suggested(center: float, spread: float, *, log: bool = False) -> dict[str, Any]:
+    """A range to begin with in place of a normal distribution, for the user to judge: two deviations to each side.
+
+    Args:
+        center, spread: Mean and standard deviation; of the logarithm with `log`.
+    """
+    ends = (center - 2 * spread, center, center + 2 * spread)
+    if log and max(map(abs, ends)) > 700:
+        return float_range(1e-3, 1.0, log=True)
+    low, middle, high = (float(f"{math.exp(end) if log else end:.3g}") for end in ends)
+    entry = float_range(low, high, log=log)
+    return {**entry, "prior": {"center": middle}} if low < middle < high else float_range(0, 1)
+
+
 def without_repetition(choices: Sequence[Any]) -> list[Any]:
     """The choices, each once: 1 and 1.0 are the same one, 1 and true are not."""
     kept: dict[tuple[bool, Any], Any] = {}

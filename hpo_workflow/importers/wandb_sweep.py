@@ -19,9 +19,11 @@ from hpo_workflow.importers.ranges import (
     int_range,
     natural_log_range,
     rounded,
+    suggested,
     without_repetition,
 )
 from hpo_workflow.importers.source_text import SourceText
+from hpo_workflow.importers.study_text import flow
 from hpo_workflow.importers.words import Part, Value, Variable, Word, as_command
 from hpo_workflow.space.parameters import is_number
 
@@ -54,7 +56,10 @@ UNNEEDED = ("project", "entity", "controller", "apiVersion", "kind")
 LATER = ("job", "image_uri", "scheduler", "metrics")
 
 _ENVVAR = re.compile(r"\$\{envvar:([A-Za-z0-9_]*)\}")
-_TEXT_MACROS = ("args", "args_no_hyphens", "args_no_equals")
+_PREFIXES = {"args": "--", "args_no_hyphens": "", "args_append_hydra": "+", "args_override_hydra": "++"}
+"""What stands before `name=value` in each."""
+
+_TEXT_MACROS = (*_PREFIXES, "args_no_equals")
 _MACROS = (*_TEXT_MACROS, "args_no_boolean_flags", "args_json", "args_json_file", "env", "interpreter", "program")
 
 
@@ -177,7 +182,7 @@ class _Importer:
                 f"{quoted(shown, 100)} has no counterpart: a study file knows ranges, even and logarithmic, and lists.",
                 "Choose the range in which you would look, perhaps with a `prior:`, and write it into space:.",
             )
-            self.result.need(f"space.{name}", f"{kind} has no counterpart.", EXAMPLE_RANGE)
+            self.result.need(f"space.{name}", f"{kind} has no counterpart.", flow(self.example(kind, config)))
             self.parameters.append(_Parameter(path, name))
             return
         self.result.section("space")[name] = entry
@@ -185,6 +190,16 @@ class _Importer:
         is_flag = bool(choices) and all(isinstance(choice, bool) for choice in choices)
         texts = tuple(choice for choice in choices if isinstance(choice, str))
         self.parameters.append(_Parameter(path, name, is_flag, texts, 0 < len(texts) < len(choices)))
+
+    def example(self, kind: str, config: dict[str, Any]) -> dict[str, Any]:
+        """A range that the user may begin with."""
+        center, spread = config.get("mu", 0.0), config.get("sigma", 1.0)
+        if kind.endswith("normal") and is_number(center) and is_number(spread):
+            return suggested(center, spread, log="log" in kind)
+        ends = [config.get(end) for end in ("min", "max")]
+        if kind.endswith("_values") and all(is_number(end) for end in ends):
+            return float_range(ends[0], ends[1])
+        return float_range(0, 1)
 
     def kind_of(self, key: str, config: dict[str, Any]) -> str | None:
         """The distribution, which W&B infers where it is not given."""
@@ -209,7 +224,7 @@ class _Importer:
                 self.source.fault(key, "has no value.", "Give `value:`.")
                 return None
             self.name_texts(key, [config["value"]])
-            return self.choice(key, config["value"])
+            return self.choice(key, config["value"], isinstance(config["value"], bool))
         if kind.startswith("categorical"):
             return self.choices(key, config)
         if kind.endswith(("normal", "beta")) or kind.startswith("inv_"):
@@ -265,7 +280,8 @@ class _Importer:
                     f"{quoted(weights)} have no counterpart: all values are drawn alike until results tell more.",
                     f"If you expect {quoted(likeliest)} to be best, give the parameter a `prior:` with it as center.",
                 )
-        spelled = [self.choice(f"{key}.values", value) for value in values]
+        are_flags = all(isinstance(value, bool) for value in values)
+        spelled = [self.choice(f"{key}.values", value, are_flags) for value in values]
         self.name_texts(f"{key}.values", values)
         kept = without_repetition([value for value in spelled if value is not None])
         if len(kept) < len(spelled) and None not in spelled:
@@ -274,21 +290,31 @@ class _Importer:
             )
         return kept
 
-    def choice(self, key: str, value: Any) -> Any:
-        """A value as the program got it from W&B's agent: as Python prints it, or as it is in JSON."""
+    def choice(self, key: str, value: Any, are_flags: bool = False) -> Any:
+        """A value as the program got it from W&B's agent: as Python prints it, or as it is in JSON.
+
+        Args:
+            are_flags: All values of the parameter are true or false.
+        """
         if is_number(value) or isinstance(value, str):
             return value
-        if isinstance(value, bool) and not self.as_text:
-            return value
-        if self.as_text:
+        has_flags = "args_no_boolean_flags" in self.macros
+        if self.as_text or (has_flags and not isinstance(value, bool)):
             return str(value)
-        self.source.fault(key, f"{quoted(value)} cannot be a value of a parameter here.", "Give it a name.")
+        if isinstance(value, bool) and (are_flags or not has_flags):
+            return value
+        problem = f"{quoted(value)} cannot be a value of a parameter here."
+        if isinstance(value, bool):
+            problem = f"{quoted(value)} is among other values, and ${{args_no_boolean_flags}} makes it a flag."
+        self.source.fault(key, problem, "Give it a name.")
         return None
 
     def name_texts(self, key: str, values: Sequence[Any]) -> None:
         """Name the values that are texts here."""
-        found = [str(value) for value in values if not is_number(value) and not isinstance(value, str)]
-        if found and self.as_text:
+        spelled = [self.choice(key, value, all(isinstance(v, bool) for v in values)) for value in values]
+        pairs = zip(spelled, values, strict=True)
+        found = [text for text, value in pairs if isinstance(text, str) and not isinstance(value, str)]
+        if found:
             self.result.change(key, f"{listed(found)}: as texts, spelled as W&B gives them to the program.")
 
     # ---- the command -------------------------------------------------------------------------------------------
@@ -323,7 +349,7 @@ class _Importer:
         self.result.study["command"] = as_command(expanded)
         if variables:
             self.result.study["pass_env"] = sorted(set(variables))
-        if not macros & {"args", "args_no_hyphens", "args_no_equals", "args_no_boolean_flags", "args_json"}:
+        if not macros & {*_TEXT_MACROS, "args_no_boolean_flags", "args_json"}:
             self.result.study["pass"] = ["file"]
             if "args_json_file" not in macros:
                 self.result.change(
@@ -368,7 +394,7 @@ class _Importer:
                 elif name == "args_no_boolean_flags" and parameter.is_flag:
                     found.append((Value(f"${{hpo.{parameter.name}?{option}}}"),))
                 else:
-                    found.append((f"{parameter.dotted if name == 'args_no_hyphens' else option}=", value))
+                    found.append((f"{_PREFIXES.get(name, '--')}{parameter.dotted}=", value))
             return found
         parts: list[Part] = []
         position = 0
@@ -377,10 +403,10 @@ class _Importer:
             variables.append(match[1])
             position = match.end()
         parts.append(word[position:])
-        if name and not variables:
-            self.result.leave_out(
-                "command", f"{word} is no macro that is known here; it stands in the command as it is.", "Replace it."
-            )
+        if name and position == 0:
+            said = f"{quoted(word)} is no macro: W&B leaves it out, and so does the study."
+            self.result.leave_out("command", said, "Remove it.")
+            return []
         return [tuple(part for part in parts if part != "") or ("",)]
 
     def json_argument(self) -> list[Part]:
@@ -483,9 +509,6 @@ class _Importer:
                 self.result.leave_out(key, "there is no counterpart.", cure)
             elif key not in KEYS:
                 self.source.fault(key, "this key is not one of a sweep file.", f"Known are {', '.join(KEYS)}.")
-
-
-EXAMPLE_RANGE = "{type: float, low: 0.0, high: 1.0}"
 
 
 def _json_parts(tree: Mapping[str, Any]) -> list[Part]:

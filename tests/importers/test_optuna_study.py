@@ -114,6 +114,17 @@ def test_a_parameter_whose_condition_no_trial_tells_is_left_to_the_user(here: Pa
     assert "space.hidden: nothing is given" in hpo("check", "study.yaml").err.replace("study.yaml, ", "")
 
 
+def test_trials_with_names_that_cannot_be_mapped_are_named(here: Path, hpo: Hpo) -> None:
+    import optuna
+
+    study = optuna.create_study(storage="sqlite:///o.db")
+    study.optimize(lambda trial: trial.suggest_float("learning rate", 0, 1), n_trials=2)
+    answer = hpo("import", "optuna", "o.db")
+    assert "history: results are mapped by name, and learning rate cannot be a name here" in answer.out
+    study_file = yaml.safe_load(Path("study.yaml").read_text())
+    assert list(study_file["space"]) == ["learning_rate"] and "history" not in study_file
+
+
 def test_a_storage_that_is_not_there_is_refused_in_words(here: Path, hpo: Hpo) -> None:
     answer = hpo("import", "optuna", "sqlite:///absent.db")
     assert answer.code == 2 and "there is no file absent.db" in answer.err

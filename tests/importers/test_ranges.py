@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hpo_workflow.importers.ranges import natural_log_range, rounded, stepped, without_repetition
+from hpo_workflow.importers.ranges import natural_log_range, rounded, stepped, suggested, without_repetition
 from hpo_workflow.space import Categorical, SearchSpace
 
 
@@ -71,3 +71,11 @@ def test_steps_end_where_the_last_one_fits(low: float, high: float, step: float,
 
 def test_a_number_is_no_boolean_when_repetitions_are_dropped() -> None:
     assert without_repetition([1, True, 1.0, "1", True]) == [1, True, "1"]
+
+
+def test_what_is_suggested_for_a_bell_is_a_range_around_its_middle() -> None:
+    assert suggested(0.3, 0.1) == {"type": "float", "low": 0.1, "high": 0.5, "prior": {"center": 0.3}}
+    log = suggested(-7, 1, log=True)
+    assert (log["low"], log["high"], log["prior"]) == (0.000123, 0.00674, {"center": 0.000912})
+    for entry in (log, suggested(0, 0), suggested(5000, 1, log=True), suggested(1e9, 1e-9)):
+        SearchSpace.from_mapping({"x": entry})

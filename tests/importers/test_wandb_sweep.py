@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from typing import Any
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from hpo_workflow.errors import ConfigError
 from hpo_workflow.importers import Draft
 from hpo_workflow.importers.wandb_sweep import read_sweep
+from hpo_workflow.space import SearchSpace
+from hpo_workflow.spec import Budget, Objective, StudySpec
+from hpo_workflow.template import describe, render_trial
+
+LOSS, BUDGET = Objective("loss", "minimize"), Budget(5, 1)
 
 
 def imported(**changes: Any) -> Draft:
@@ -127,6 +133,9 @@ def test_values_reach_the_program_as_the_agent_spells_them() -> None:
     [
         ("${args}", "python train.py --lr=${hpo.lr} --amp=${hpo.amp}"),
         ("${args_no_hyphens}", "python train.py lr=${hpo.lr} amp=${hpo.amp}"),
+        ("${args_append_hydra}", "python train.py +lr=${hpo.lr} +amp=${hpo.amp}"),
+        ("${args_override_hydra}", "python train.py ++lr=${hpo.lr} ++amp=${hpo.amp}"),
+        ("${unknown}", "python train.py"),
         ("${args_no_equals}", "python train.py --lr ${hpo.lr} --amp ${hpo.amp}"),
         ("${args_no_boolean_flags}", "python train.py --lr=${hpo.lr} ${hpo.amp?--amp}"),
         ("${args_json_file}", "python train.py ${trial.params_file}"),
@@ -137,8 +146,14 @@ def test_values_reach_the_program_as_the_agent_spells_them() -> None:
 def test_each_macro_of_a_command_becomes_placeholders(macro: str, expected: Any) -> None:
     parameters = {"lr": {"values": [0.1, 0.2]}, "amp": {"values": [True, False]}}
     draft = imported(parameters=parameters, command=["${env}", "${interpreter}", "${program}", macro])
+    assert ("is no macro" in str(draft.left_out)) is ("unknown" in macro)
     assert draft.study["command"] == expected
     assert ("pass" in draft.study) is ("hpo." not in str(expected))
+
+
+def test_a_flag_among_other_values_is_refused() -> None:
+    with pytest.raises(ConfigError, match="makes it a flag"):
+        imported(parameters={"x": {"values": [True, 3]}}, command=["a", "${args_no_boolean_flags}"])
 
 
 def test_json_in_an_argument_is_refused_where_values_need_escapes() -> None:
@@ -182,3 +197,34 @@ def test_the_rest_of_a_sweep() -> None:
     assert {note.key for note in draft.left_out} == {"metric.impute", "method", "scheduler", "early_terminate"}
     assert any("high: 27, eta: 4" in note.cure for note in draft.left_out)
     assert draft.unneeded == ["project", "entity"] and "sampler" not in draft.study
+
+
+@pytest.mark.need("wandb")
+@pytest.mark.parametrize(
+    "macro",
+    [
+        "args",
+        "args_no_hyphens",
+        "args_no_equals",
+        "args_no_boolean_flags",
+        "args_append_hydra",
+        "args_override_hydra",
+        "args_json",
+    ],
+)
+def test_a_trial_gets_the_words_that_an_agent_of_wandb_makes(macro: str) -> None:
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+
+    values = {"lr": [1e-05, 0.1], "batch-size": [16], "amp": [True, False], "name": ["a b", "c"], "off": [None]}
+    parameters = {
+        name: {"values": choices} for name, choices in values.items() if macro != "args_json" or name != "off"
+    }
+    draft = imported(parameters=parameters, command=["${program}", f"${{{macro}}}"])
+    space = SearchSpace.from_mapping(draft.study["space"])
+    command = draft.study["command"]
+    spec = StudySpec("s", tuple(command) if isinstance(command, list) else command, draft.study["space"], LOSS, BUDGET)
+    for index in (0, 1):
+        chosen = {name: values[name][index % len(values[name])] for name in parameters}
+        theirs = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})[macro]
+        params = {p.name: p.value(index % (p.size or 1)) for p in space.parameters}
+        assert shlex.split(describe(render_trial(spec, params))) == ["train.py", *theirs]
