@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CAP_PATTERN = 8 * 1024
 """Bytes of a line that a user's regular expression is tried on."""
 
+_EQUALS_SIGN = ord("=")
 _RANK_LABEL = re.compile(rb"\s*\d+: ")
 """What `srun --label` puts before each line."""
 
@@ -77,9 +78,9 @@ class LineScanner:
             read = self._passes(self._filter, text, labelled, given_up)
         if read:
             if self.format == "equals":
-                found = scan_equals(line) if b"=" in line else []
+                found = scan_equals(line) if _EQUALS_SIGN in line else []
             elif self.format == "katib":
-                found = scan_katib(line) if b"=" in line else []
+                found = scan_katib(line) if _EQUALS_SIGN in line else []
             else:
                 found, broken = scan_json(line[labelled:] if labelled else line)
             crowded = len(found) >= CAP_FOUND
