@@ -48,6 +48,7 @@ MENU = {
         "docs/how-to/failures",
         "docs/how-to/pruning",
         "docs/how-to/results",
+        "docs/how-to/watch",
         "docs/how-to/tracking",
         "docs/how-to/export",
         "docs/how-to/notebook",

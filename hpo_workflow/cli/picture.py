@@ -31,6 +31,9 @@ COURSE = 24
 MOST_RUNNING = 16
 """Running trials that are shown at most, each with the end of its log read."""
 
+LONGEST_S = 10 * 365 * 86400.0
+"""An end that is farther away is none."""
+
 SIGNS = {True: ("█", "░", "▁▂▃▄▅▆▇█"), False: ("#", ".", "_.-=*#")}
 """Of bars, full and empty, and of courses from low to high; with UTF-8 and without."""
 
@@ -88,7 +91,7 @@ class _Drawing:
             words = "  ".join(f"{level:g}: {count}" for level, count in counts)
             found.append((7, self._line("rungs", words, f"  (trials by {one_line(spec.fidelity.name)})")))
         left = self._left_s()
-        if left:
+        if left and left < LONGEST_S:
             end = time.localtime(self._now + left)
             until = time.strftime("%H:%M" if left < 12 * 3600 else "%a %H:%M", end)
             found.append((3, self._line("left", f"about {since(max(left, 1.0))}, until {until}")))

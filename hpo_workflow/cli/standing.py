@@ -37,14 +37,13 @@ class QueueOfOthers:
         found = shutil.which("squeue") is not None
         self._queue = SlurmQueue(jobname_prefix(name, root)) if found else None
 
-    def sentence(self, follower: Follower) -> str:
-        """For people; empty where the study has no jobs."""
+    def sentence(self) -> str:
+        """For people; empty where no job there has a name as `hpo run` gives it."""
         if self._queue is None:
             return ""
-        has_jobs = bool(self._queue.n_running or self._queue.n_waiting)
-        has_jobs = has_jobs or any(attempt.slurm_job for attempt in follower.attempts.values())
-        self._queue.interval_s = INTERVAL_S if has_jobs else SELDOM_S
         self._queue.poll()
+        has_jobs = bool(self._queue.n_running or self._queue.n_waiting)
+        self._queue.interval_s = INTERVAL_S if has_jobs else SELDOM_S
         return self._queue.sentence if has_jobs else ""
 
     def close(self) -> None:
@@ -88,7 +87,7 @@ class Watchman:
         return Standing(
             who=self._who(session if self.is_run else None),
             notes=tuple(head_lines(head, asked, self.is_run, paths.root)),
-            queue=self._queue.sentence(follower),
+            queue=self._queue.sentence(),
             elapsed_s=elapsed_s(follower.folder, state) if state.spec.budget.wall_s is not None else None,
             is_over=self.ending is not None or not self.is_run,
         )

@@ -16,6 +16,7 @@ from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, s
 from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.standing import SELDOM_S, QueueOfOthers
+from hpo_workflow.orphans import jobname_prefix
 from hpo_workflow.reading.unfinished import RunningAttempt, is_running, running_attempt
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.plan import Plan
@@ -293,31 +294,31 @@ def test_a_squeue_that_fails_or_hangs_does_not_hold_up_the_run(tmp_path: Path, m
     assert wait_for(SlurmQueue("hpo-s-1"), "Slurm: squeue does not answer") == "Slurm: squeue does not answer"
 
 
-def test_whoever_watches_asks_slurm_seldom_while_nothing_tells_of_jobs(
+def test_whoever_watches_asks_slurm_seldom_while_the_study_has_no_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, plan = emit(write_study())
-    follower = Follower(folder, plan.to_json())
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert QueueOfOthers("s", folder.root).sentence(follower) == "", "there is no squeue"
+    assert QueueOfOthers("s", "results/s").sentence() == "", "there is no squeue"
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho asked >> asked; cat queue\n")
     squeue.chmod(0o755)
-    Path("queue").write_text("7|RUNNING|None|hpo-other-1234_abc\n")
-    queue = QueueOfOthers("s", folder.root)
-    until = time.monotonic() + 10
-    while queue._queue is not None and not queue._queue.sentence and time.monotonic() < until:
-        assert queue.sentence(follower) == ""
-        time.sleep(0.02)
-    assert queue.sentence(follower) == "" and queue._queue is not None
-    assert queue._queue.interval_s == SELDOM_S
-    claim(folder, 0, slurm_job="7")
-    follower.tick()
-    assert queue.sentence(follower) == "Slurm: no job of this run in the queue"
-    assert queue._queue.interval_s == slurm_queue.INTERVAL_S
-    assert Path("asked").read_text() == "asked\n"
-    queue.close()
+    mine = jobname_prefix("s", "results/s")
+    for jobs, sentence, interval_s in (
+        ("7|RUNNING|None|hpo-other-1234_abc\n", "", SELDOM_S),
+        (f"7|PENDING|Priority|{mine}_abc\n", "Slurm: 0 running, 1 waiting (reason: Priority)", slurm_queue.INTERVAL_S),
+    ):
+        Path("asked").unlink(missing_ok=True)
+        Path("queue").write_text(jobs)
+        queue = QueueOfOthers("s", "results/s")
+        assert queue._queue is not None
+        until = time.monotonic() + 10
+        while not queue._queue.sentence and time.monotonic() < until:
+            queue.sentence()
+            time.sleep(0.02)
+        assert queue.sentence() == sentence and queue._queue.interval_s == interval_s
+        assert Path("asked").read_text() == "asked\n"
+        queue.close()
 
 
 # ---- locks -------------------------------------------------------------------------------------------------
