@@ -60,7 +60,7 @@ MOST_CROSSED = 4
 """Of so many parameters each pair has a contour."""
 
 MOST_IN_CONTOUR = 400
-FEWEST_IN_CONTOUR = 12
+FEWEST_IN_CONTOUR = 20
 STRETCHES = 16
 GRID = 40
 """Points along each side of a contour between numbers; Optuna's own has as many as there are trials."""
@@ -666,7 +666,9 @@ def _contour(trials: _Trials, first: str, second: str, key: str) -> Figure | Non
         surface = {"type": "heatmap", "x": rows_of["numbers"], "y": rows_of["choices"], "z": rows_of["z"]}
         if kinds[across]:
             surface |= {"x": rows_of["choices"], "y": rows_of["numbers"], "z": list(zip(*rows_of["z"], strict=True))}
-    elif not kinds[first]:
+    elif kinds[first]:
+        surface = {"type": "heatmap", **{name: surface[name] for name in ("x", "y", "z")}}
+    else:
         surface |= _surface(points["x"], points["y"], [trials.axis.place(row.value or 0.0) for row in rows], logs)
         surface["connectgaps"] = False
     surface |= {"zmin": 0, "zmax": 1, "colorscale": trials.good, "reversescale": False, "hoverinfo": "skip"}

@@ -327,7 +327,7 @@
   function template() {
     const [text, soft, grid, edge, panel, blue] = ["text", "soft", "grid", "edge", "panel", "blue"].map((n) => variable("--" + n));
     const none = "rgba(0,0,0,0)";
-    const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: soft, tickcolor: soft, showline: true, ticks: "outside", automargin: true, exponentformat: "power" };
+    const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: soft, tickcolor: soft, showline: true, ticks: "outside", automargin: true, exponentformat: "e" };
     axis.tickfont = { color: soft };
     return {
       layout: {
