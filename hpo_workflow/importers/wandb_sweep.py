@@ -196,9 +196,9 @@ class _Importer:
         center, spread = config.get("mu", 0.0), config.get("sigma", 1.0)
         if kind.endswith("normal") and is_number(center) and is_number(spread):
             return suggested(center, spread, log="log" in kind)
-        ends = [config.get(end) for end in ("min", "max")]
-        if kind.endswith("_values") and all(is_number(end) for end in ends):
-            return float_range(ends[0], ends[1])
+        low, high = config.get("min", 0.0), config.get("max", 1.0)
+        if kind.endswith("_values") and is_number(low) and is_number(high):
+            return float_range(low, high)
         return float_range(0, 1)
 
     def kind_of(self, key: str, config: dict[str, Any]) -> str | None:
