@@ -35,7 +35,7 @@ EACH = 10
 """Trials for each parameter, by the rule of thumb; a hint is given below half of it."""
 
 SMALL = 10
-"""With so few trials there is no model yet that could suffer."""
+"""So few trials are a trial run, and there is no model yet that could suffer."""
 
 SHORT_S = 1800.0
 """Trials that are shorter than this need not be cut into pieces."""
@@ -260,12 +260,13 @@ def _of_budget(spec: StudySpec, space: SearchSpace, n_known: int) -> Iterator[Hi
         said = f"{len(varied)} parameters vary, and models of the loss are at their best with fewer than 20."
         cure = "Make constants of those that matter least"
         yield Hint("parameters", "space", f"{said} {cure}, or begin with `sampler: sobol` to see which do.", FRAZIER)
-    elif 2 * (n + n_known) < EACH * len(always):
+    elif 2 * (n + n_known) < EACH * len(always) and (n > SMALL or n + n_known < len(always)):
         said = f"{n + n_known} results for {len(always)} parameters: {EACH} for each are a rule of thumb."
         cure = f"Give {EACH * len(always)} trials, or make constants of some parameters."
         yield Hint("budget", "budget.trials", f"{said} {cure}", LOEPPKY)
     if spec.fidelity is None and n > SMALL and 4 * spec.budget.parallel > n:
-        said = f"{spec.budget.parallel} of {n} trials at once: most are chosen before there are results to choose by."
+        said = f"{spec.budget.parallel} of {n} trials at once: each is chosen without the results of "
+        said += f"{spec.budget.parallel - 1} others."
         cure = f"With {max(1, n // 4)} at once the same number of trials finds more, and takes longer."
         yield Hint("parallel", "budget.parallel", f"{said} {cure}", DESAUTELS)
 

@@ -173,6 +173,7 @@ def test_results_for_each_parameter() -> None:
     assert keys({**space, "constant": 3, "x6": real(1, 1)}, trials=30) == []
     conditional = {"a": ["b", "c"], **{f"x{i}": real(0, 1, when={"a": "b"}) for i in range(6)}}
     assert keys(conditional, trials=20) == [], "those that are there only sometimes do not count"
+    assert keys(space, trials=6) == [] and keys(space, trials=5) == ["budget"], "a trial run, unless it says nothing"
     assert keys({"a": [1, 2], "b": [1, 2]}, trials=4) == [], "all configurations are tried"
 
 
