@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hpo_workflow.analysis.importance import Importances
+from hpo_workflow.analysis.importance import importances as importances_of
 from hpo_workflow.analysis.summaries import Observed, observed
 from hpo_workflow.objective import loss_of, reached
 from hpo_workflow.space import Categorical, Parameter
@@ -108,6 +109,15 @@ def findings(state: StudyState, importances: Importances | None = None, commits:
     found += _untried(state)
     found += _comparability(state, list(dict.fromkeys(commits)))
     return found
+
+
+def edges(state: StudyState) -> list[Finding]:
+    """Parameters whose best values lie at an end of their range, as `findings` tells them."""
+    known = observed(state)
+    if len(known) < ENOUGH or not any(_edges(state, known, None)):
+        return []  # nobody waits for importances that nothing rests on
+    parameters = state.spec.search_space.parameters
+    return list(_edges(state, known, importances_of(parameters, [(each.params, each.loss) for each in known])))
 
 
 def _of_the_best_kind(state: StudyState) -> list[Trial]:

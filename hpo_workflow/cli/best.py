@@ -8,6 +8,7 @@ import shlex
 
 import click
 
+from hpo_workflow.analysis.findings import edges
 from hpo_workflow.cli.outcome import best_lines
 from hpo_workflow.cli.schedule import replay_script, schedule_lines, schedule_record, stages_of_best
 from hpo_workflow.cli.study_argument import not_run_yet
@@ -15,6 +16,9 @@ from hpo_workflow.cli.terminal import say, show
 from hpo_workflow.reading.best import best_record
 from hpo_workflow.reading.opened import OpenStudy, open_study
 from hpo_workflow.study_state import StudyState
+
+MOST_EDGES = 2
+"""Ranges of which is said that they end where the best values are; the report names all of them."""
 
 EXAMPLES = """\b
 Examples:
@@ -68,6 +72,7 @@ def command(study: str, as_json: bool, schedule: bool, commands: bool) -> int:
         stages = [] if opened.spec.fidelity is None else stages_of_best(opened.folder, state)
         if len({opened.spec.search_space.key(stage.params) for stage in stages}) > 1:
             say(f"its parameters changed while it was trained: hpo best {shlex.quote(study)} --schedule")
+        say(*(found.text for found in edges(state)[:MOST_EDGES]))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hpo_workflow.analysis.findings import CONFIDENCES, KINDS, Finding, expected_best, findings
+from hpo_workflow.analysis.findings import CONFIDENCES, KINDS, Finding, edges, expected_best, findings
 from hpo_workflow.analysis.importance import Importance, Importances, importances
 from hpo_workflow.analysis.summaries import observed
 from hpo_workflow.spec import Budget, Fidelity, Objective
@@ -165,6 +165,18 @@ def test_a_range_that_ends_where_the_best_values_are_should_be_widened() -> None
     )
     state = rising(values, [math.log(float(v)) for v in values], {"lr": LR})
     assert "lie at the lower end" in told(state, "edge")[0] and "Widen it downwards" in told(state, "edge")[0]
+
+
+def test_edges_alone_are_those_of_the_findings() -> None:
+    values: list[Value] = [10 ** (-5 + 4 * u) for u in uniform(60)]
+    state = rising(values, [-math.log(float(v)) for v in values], {"lr": LR})
+    assert edges(state) == [each for each in findings(state, judged(state)) if each.kind == "edge"] != []
+    assert edges(rising(values[:9], [-float(v) for v in values[:9]], {"lr": LR})) == []
+    draw = random.Random(3)
+    trials = [({"x": 0.99 if i < 5 else draw.random(), "y": draw.random()}, float(i)) for i in range(60)]
+    drifted = study({"x": UNIT, "y": UNIT}, trials)
+    assert told(drifted, "edge") != []  # the best five are there; whether that means anything, importances say
+    assert edges(drifted) == [each for each in findings(drifted, judged(drifted)) if each.kind == "edge"]
 
 
 def test_the_edge_of_a_logarithmic_range_is_a_tenth_of_its_orders_of_magnitude() -> None:

@@ -63,6 +63,18 @@ def test_the_best_command_runs_where_its_trial_ran_and_with_what_it_read(hpo: Hp
     assert said.splitlines() == [str(place), f"{x!r} {place}/params.json"]
 
 
+def test_best_says_which_range_ends_where_the_best_values_are(hpo: Hpo) -> None:
+    folder, plan = emit(write_study(budget={"trials": 40, "parallel": 40}))
+    xs = {trial["number"]: trial["params"]["x"] for trial in folder.batches()[0]["trials"]}
+    end(folder, plan, {number: xs[number] for number in range(19)})
+    assert not hpo("best", "study.yaml").err, "of few trials nothing is said"
+    end(folder, plan, {number: xs[number] for number in range(19, 40)})
+    answer = hpo("best", "study.yaml")
+    assert answer.code == 0 and answer.out.startswith("best loss ")
+    assert answer.err.startswith("The best values of x lie at the lower end of its range (0 to 1): ")
+    assert not hpo("best", "study.yaml", "--json").err
+
+
 def test_best_without_a_complete_trial_is_a_sentence_and_exit_code_1(hpo: Hpo) -> None:
     folder, plan = emit(write_study())
     end(folder, plan, {0: "timeout"})
