@@ -570,6 +570,24 @@ def test_what_attempts_print_that_go_on_from_each_other_is_one_output(study: Stu
     assert again.to_json()["points"] == result["metrics"]["points"], "parse reads the same"
 
 
+@pytest.mark.parametrize(("timeouts", "read"), [(5, [3.0, 1.0, 2.0]), (0, [2.0])])
+def test_what_a_lost_attempt_printed_counts_where_the_study_says_that_attempts_go_on(
+    study: Study, timeouts: int, read: list[float]
+) -> None:
+    study.spec["retry"] = {"timeouts": timeouts, "ooms": 0, "mem": 2.0}
+    study.use('if [ "$HPO_ATTEMPT" = 1 ]; then printf "loss=3\\nloss=1"; sleep 60; else echo loss=2; fi')
+    runner = study.start()
+    wait_for(lambda: "loss=1" in study.log())
+    runner.kill()
+    runner.wait()
+    study.run()
+    result = study.result
+    assert [(each["end"], each["reason"]) for each in result["attempts"]] == [("lost", "killed"), ("done", None)]
+    assert [value for _, value in result["metrics"]["points"]["loss"]] == read
+    again = read_output(study.paths, result, study.spec["metrics"], study.spec["objective"])
+    assert again.to_json()["points"] == result["metrics"]["points"], "parse reads the same"
+
+
 def test_a_runner_that_is_killed_while_its_program_saves_has_recorded_the_timeout(study: Study) -> None:
     study.spec["retry"] = {"timeouts": 1, "ooms": 0, "mem": 2.0}
     study.spec["limits"]["grace_s"] = 30
