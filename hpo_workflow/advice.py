@@ -15,7 +15,7 @@ from hpo_workflow.spec import StudySpec
 
 BENGIO = "Bengio 2012, arXiv:1206.5533, section 3.3"
 LOSHCHILOV = "Loshchilov and Hutter 2019, arXiv:1711.05101, figures 1 and 2"
-CHOI = "Choi et al. 2019, arXiv:1910.05446, appendix D"
+CHOI = "Choi et al. 2019, arXiv:1910.05446"
 SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929, appendix A.4"
 FRAZIER = "Frazier 2018, arXiv:1807.02811"
 LOEPPKY = "Loeppky, Sacks and Welch 2009, Technometrics 51:366"

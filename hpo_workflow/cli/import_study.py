@@ -6,7 +6,6 @@ import os
 import posixpath
 import shlex
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -77,8 +76,13 @@ def command(
         print(text, end="")
         say(*_report(draft, None))
         return 0
-    with open(out, "w" if force else "x", encoding="utf-8") as written:
-        written.write(text)
+    try:
+        with open(out, "w" if force else "x", encoding="utf-8") as written:
+            written.write(text)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise UsageError(
+            f"{out}: cannot be written: {error.strerror}.\n  Give a file in a folder that is there."
+        ) from None
     show(*_report(draft, out))
     return 0
 
@@ -102,9 +106,12 @@ def _draft(format_: str, file: str, study_name: str | None) -> Draft:
     from hpo_workflow.importers import nni_experiment
 
     folder = posixpath.dirname(os.path.relpath(file)) if not os.path.isabs(file) else posixpath.dirname(file)
-    return nni_experiment.read_experiment(
-        data, file, lambda name: Path(folder, name).expanduser().read_bytes()[:LARGEST], folder
-    )
+
+    def beside(name: str) -> bytes:
+        with open(posixpath.join(folder, os.path.expanduser(name)), "rb") as opened:
+            return opened.read(LARGEST)
+
+    return nni_experiment.read_experiment(data, file, beside, folder)
 
 
 def _read(file: str) -> bytes:

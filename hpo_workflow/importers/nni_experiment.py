@@ -34,42 +34,11 @@ VERSION_1 = {
 }
 """Keys of version 1 and their names in version 2."""
 
-KEYS: tuple[str, ...] = (
-    "experimentName",
-    "searchSpace",
-    "searchSpaceFile",
-    "trialCommand",
-    "trialCodeDirectory",
-    "trialConcurrency",
-)
-KEYS += (
-    "trialGpuNumber",
-    "maxTrialNumber",
-    "maxTrialDuration",
-    "maxExperimentDuration",
-    "tuner",
-    "assessor",
-    "advisor",
-)
-KEYS += ("trainingService", "useAnnotation", "sharedStorage")
-UNNEEDED: tuple[str, ...] = (
-    "nniManagerIp",
-    "debug",
-    "logLevel",
-    "experimentWorkingDirectory",
-    "tunerGpuIndices",
-    "authorName",
-    "multiThread",
-)
-UNNEEDED += (
-    "logDir",
-    "logCollection",
-    "versionCheck",
-    "nni_manager_ip",
-    "localConfig",
-    "experimentType",
-    "canonicalExp",
-)
+KEYS: tuple[str, ...] = ("experimentName", "searchSpace", "searchSpaceFile", "trialCommand", "trialCodeDirectory")
+KEYS += ("trialConcurrency", "trialGpuNumber", "maxTrialNumber", "maxTrialDuration", "maxExperimentDuration")
+KEYS += ("tuner", "assessor", "advisor", "trainingService", "useAnnotation", "sharedStorage")
+UNNEEDED: tuple[str, ...] = ("nniManagerIp", "debug", "logLevel", "experimentWorkingDirectory", "tunerGpuIndices")
+UNNEEDED += ("authorName", "multiThread", "multiPhase", "logDir", "logCollection", "versionCheck", "machineList")
 
 Beside = Callable[[str], bytes]
 """The content of a file that a configuration names; OSError where it cannot be read."""
@@ -106,8 +75,7 @@ def _as_version_2(source: SourceText, given: dict[str, Any]) -> dict[str, Any]:
     trial = source.mapping("trial", given.get("trial"))
     names = {"command": "trialCommand", "codeDir": "trialCodeDirectory", "gpuNum": "trialGpuNumber"}
     for key, value in trial.items():
-        if key in names:
-            found.setdefault(names[key], value)
+        found.setdefault(names.get(key, f"trial.{key}"), value)
     for part in ("tuner", "assessor", "advisor"):
         algorithm = found.get(part)
         if isinstance(algorithm, dict):
@@ -409,6 +377,8 @@ class _Importer:
         for key in self.config:
             if key in UNNEEDED or key.endswith("Config"):
                 self.result.unneeded.append(key)
+            elif key.startswith("trial."):
+                self.result.leave_out(key, "this is of a service of NNI.", "See `resources:`, and profiles.")
             elif key not in KEYS:
                 cure = f"Known are {', '.join(KEYS)}."
                 self.source.fault(key, "this key is not one of an experiment.", cure)

@@ -69,6 +69,9 @@ def test_it_can_be_printed(hpo: Hpo, sweep: str, here: Path) -> None:
         (["nni", "sweep.yaml"], "sweep.yaml: this is no experiment of NNI."),
         (["katib", "sweep.yaml"], "sweep.yaml: this is no Experiment of Katib"),
         (["wandb", "sweep.yaml", "--study", "s"], "--study names a study of an Optuna storage"),
+        (["wandb", "sweep.yaml", "--out", "no/study.yaml"], "no/study.yaml: cannot be written: No such file"),
+        (["wandb", "sweep.yaml", "--out", "sweep.yaml/a"], "sweep.yaml/a: cannot be written: Not a directory"),
+        (["wandb", "sweep.yaml", "--out", ".", "--force"], ".: cannot be written: Is a directory"),
         (["guild", "sweep.yaml"], "'guild' is not one of"),
         (["wandb", "sweep.yaml", "--trials", "0"], "0 is not in the range"),
     ],
@@ -87,3 +90,20 @@ def test_what_no_importer_foresees_is_found_by_the_check_at_the_end(hpo: Hpo, sw
     assert answer.code == 0
     assert "To be mended:\n  command: `${hpo.lr}` stands in single quotes" in answer.out
     assert answer.out.splitlines()[-1] == "next: mend study.yaml, then hpo check study.yaml"
+
+
+@pytest.mark.parametrize("name", ["absent.json", "~nobody-here/s.json", ".", "x" * 300])
+def test_a_search_space_that_cannot_be_read_is_named(hpo: Hpo, here: Path, name: str) -> None:
+    (here / "sub").mkdir()
+    (here / "sub" / "config.yml").write_text(f"trialCommand: a\nsearchSpaceFile: {name}\n")
+    answer = hpo("import", "nni", "sub/config.yml")
+    assert answer.code == 2 and "sub/config.yml, searchSpaceFile: " in answer.err and "cannot be read" in answer.err
+
+
+def test_paths_of_nni_begin_in_the_folder_of_the_configuration(hpo: Hpo, here: Path) -> None:
+    (here / "sub").mkdir()
+    text = "trialCommand: python3 a.py\nsearchSpaceFile: s.json\nmaxTrialNumber: 3\n"
+    (here / "sub" / "config.yml").write_text(text + "tuner: {name: TPE, classArgs: {optimize_mode: maximize}}\n")
+    (here / "sub" / "s.json").write_text('{"x": {"_type": "choice", "_value": [1, 2, 3]}}')
+    assert hpo("import", "nni", "sub/config.yml").code == 0
+    assert "cd sub && python3 a.py" in hpo("check", "study.yaml").out

@@ -122,14 +122,16 @@ def test_the_older_form_is_read_too() -> None:
         "maxTrialNum": 7,
         "maxExecDuration": "2h",
         "trainingServicePlatform": "local",
-        "trial": {"command": "a", "codeDir": ".", "gpuNum": 2},
+        "trial": {"command": "a", "codeDir": ".", "gpuNum": 2, "image": "i:1"},
+        "machineList": [{"ip": "10.0.0.1", "username": "u", "passwd": "s3cret"}],
         "tuner": {"builtinTunerName": "Random", "classArgs": {}},
         "assessor": {"builtinAssessorName": "Curvefitting"},
     }
     draft = read_experiment(json.dumps(older), "f")
     assert draft.study["budget"] == {"trials": 7, "wall": "2h"} and draft.study["sampler"] == "random"
     assert draft.study["resources"] == {"gpu": 2} and set(draft.missing) == {"objective.direction"}
-    assert [note.key for note in draft.left_out] == ["assessor"]
+    assert [note.key for note in draft.left_out] == ["assessor", "trial.image"]
+    assert "s3cret" not in repr(draft) and draft.unneeded == ["trainingService", "machineList"]
 
 
 def test_a_grid_of_real_numbers_is_named() -> None:
