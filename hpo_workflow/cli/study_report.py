@@ -89,15 +89,20 @@ def write_report(
 
 
 def _write_parts(content: Content, study: Study, folder: str) -> None:
-    """Write each drawing as SVG and the table of trials as CSV; what was there before is gone."""
+    """Write each drawing as SVG, the table of trials as CSV and a plain page; what was there before is gone.
+
+    Snakemake's report opens a page as a `data:` address, and browsers open none above 2 MB: plotly.js is too large.
+    """
+    from hpo_workflow.report.page import render
     from hpo_workflow.report.parts import drawings
 
     rows = study.rows()
     files = {f"{name}.svg": text for name, text in drawings(content).items()}
     files["trials.csv"] = "".join(Table.of(rows).csv(rows))
+    files["page.html"] = render(content)
     os.makedirs(folder, exist_ok=True)
     for name in os.listdir(folder):
-        if name.endswith((".svg", ".csv")) and name not in files:
+        if name.endswith((".svg", ".csv", ".html")) and name not in files:
             os.unlink(os.path.join(folder, name))
     for name, text in files.items():
         replace(os.path.join(folder, name), text)

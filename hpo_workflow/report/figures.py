@@ -526,11 +526,12 @@ def _slice(trials: _Trials, name: str, key: str) -> Figure | None:
                     "line": {"width": 2, "color": "--text"},
                 },
                 "hoverinfo": "skip",
+                "cliponaxis": False,  # the best value lies at the edge as a rule
             }
         )
     layout = figure["layout"]
     layout["showlegend"] = False
-    layout["margin"] = {"l": 8, "r": 12, "t": 10, "b": 8}
+    layout["margin"] = {"l": 8, "r": 12, "t": 14, "b": 8}
     layout["yaxis"] = {"title": {"text": trials.metric}, **_value_range(trials.axis)}
     layout["yaxis2"] = dict(RAIL)
     _span(layout["xaxis"], trials, name)

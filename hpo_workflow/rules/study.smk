@@ -70,10 +70,10 @@ rule study:
         changed,
     output:
         best=report(f"{OUT}/best.json", category=CATEGORY, labels={"study": STUDY.spec.study, "what": "result"}),
-        page=report(f"{OUT}/report.html", category=CATEGORY, labels={"study": STUDY.spec.study, "what": "report"}),
+        page=f"{OUT}/report.html",  # with its plots too large for a report of Snakemake, which gets report/page.html
         parts=report(
             directory(f"{OUT}/report"),
-            patterns=["{part}.svg", "{part}.csv"],
+            patterns=["{part}.html", "{part}.svg", "{part}.csv"],
             category=CATEGORY,
             labels={"study": STUDY.spec.study, "what": "{part}"},
         ),

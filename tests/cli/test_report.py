@@ -459,12 +459,16 @@ def test_the_earlier_results_that_a_study_began_with_are_a_line_of_its_provenanc
     assert "cannot be read" in fact(gathered(), "earlier results")[0]
 
 
-def test_the_parts_are_files_of_their_own_and_those_of_before_are_gone(hpo: Hpo) -> None:
+def test_the_parts_are_files_of_their_own_and_those_of_before_are_gone(
+    hpo: Hpo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     finished_study()
     opened = open_study("study.yaml")
     Path("parts").mkdir()
     Path("parts/parameter-old.svg").write_text("")
-    write_report(opened.folder, "page.html", opened.plan, parts="parts")
+    monkeypatch.delenv("HPO_PLAIN_REPORT")
+    assert write_report(opened.folder, "page.html", opened.plan, parts="parts") > 1_900_000
     found = {path.name for path in Path("parts").iterdir()}
-    assert {"progress.svg", "trials.csv"} <= found and "parameter-old.svg" not in found
+    assert {"progress.svg", "trials.csv", "page.html"} <= found and "parameter-old.svg" not in found
+    assert 'id="plotly"' in Path("page.html").read_text() and 'id="plotly"' not in Path("parts/page.html").read_text()
     assert Path("parts/trials.csv").read_bytes().decode() == hpo("trials", "study.yaml", "--csv").out
