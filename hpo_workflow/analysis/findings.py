@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from hpo_workflow.analysis.importance import Importances
 from hpo_workflow.analysis.importance import importances as importances_of
@@ -151,11 +153,17 @@ def _best(state: StudyState, trials: Sequence[Trial]) -> Iterator[Finding]:
         return
     key = state.spec.search_space.key
     ranked = sorted(trials, key=lambda trial: (_loss(state, trial), trial.number))
-    others: dict[str, Trial] = {}
-    for trial in ranked:
-        others.setdefault(key(trial.params), trial)
-    others.pop(key(ranked[0].params))
-    following = list(others.values())[:2]
+    seen = {key(ranked[0].params)}  # of configurations that are told
+    following: list[Trial] = []
+    equal = 1
+    for trial in ranked[1:]:
+        is_equal = trial.value == ranked[0].value
+        if len(following) == 2 and not is_equal:
+            break
+        if key(trial.params) not in seen:
+            seen.add(key(trial.params))
+            equal += is_equal
+            following = [*following, trial][:2]
     first, *rest = _told_apart([trial.value for trial in (ranked[0], *following) if trial.value is not None])
     text = f"The best {objective.metric} is {first}, of trial {ranked[0].number}"
     if rest:
@@ -166,7 +174,6 @@ def _best(state: StudyState, trials: Sequence[Trial]) -> Iterator[Finding]:
         is_there = reached(best.value, objective.target, objective.direction)
         text += f" The target, {objective.target:g}, is {'reached' if is_there else 'not reached'}."
     yield Finding("best", text, "certain")
-    equal = sum(trial.value == ranked[0].value for trial in others.values()) + 1
     if equal > 1:
         yield Finding(
             "best",
@@ -563,22 +570,23 @@ def _regions(parameter: Parameter, ended: Sequence[Trial]) -> Iterator[_Region]:
     name = parameter.name
     active = [trial for trial in ended if name in trial.params and parameter.contains(trial.params[name])]
     n, n_failed = len(active), sum(trial.state is TrialState.FAILED for trial in active)
-    parts: list[tuple[str, list[Trial]]] = []
+    parts: list[tuple[str, int, int]] = []  # in words, trials and failures in it
     if isinstance(parameter, Categorical):
-        for choice in parameter.choices:
-            inside = [trial for trial in active if parameter.index(trial.params[name]) == parameter.index(choice)]
-            parts.append((f"{name} = {_shown(choice)}", inside))
-    else:
-        values = sorted(float(trial.params[name]) for trial in active)
-        for threshold in sorted({values[len(values) * i // 10] for i in range(1, 10)}) if values else ():
-            above = [trial for trial in active if float(trial.params[name]) >= threshold]
-            below = [trial for trial in active if float(trial.params[name]) <= threshold]
-            parts.append((f"{name} of {_shown(threshold)} or more", above))
-            parts.append((f"{name} of {_shown(threshold)} or less", below))
-    for text, inside in parts:
-        hits = sum(trial.state is TrialState.FAILED for trial in inside)
-        if 0 < len(inside) < n:
-            yield _Region(text, name, len(inside), hits, _hypergeometric_tail(hits, len(inside), n_failed, n))
+        inside = Counter(parameter.index(trial.params[name]) for trial in active)
+        failed = Counter(parameter.index(trial.params[name]) for trial in active if trial.state is TrialState.FAILED)
+        for index, choice in enumerate(parameter.choices):
+            parts.append((f"{name} = {_shown(choice)}", inside[index], failed[index]))
+    elif active:
+        ordered = sorted((float(trial.params[name]), trial.state is TrialState.FAILED) for trial in active)
+        values = [value for value, _ in ordered]
+        so_far = [0, *accumulate(is_failed for _, is_failed in ordered)]  # failures among the lowest so many
+        for threshold in sorted({values[n * i // 10] for i in range(1, 10)}):
+            first, after = bisect_left(values, threshold), bisect_right(values, threshold)
+            parts.append((f"{name} of {_shown(threshold)} or more", n - first, n_failed - so_far[first]))
+            parts.append((f"{name} of {_shown(threshold)} or less", after, so_far[after]))
+    for text, size, hits in parts:
+        if 0 < size < n:
+            yield _Region(text, name, size, hits, _hypergeometric_tail(hits, size, n_failed, n))
 
 
 def _hypergeometric_tail(hits: int, drawn: int, marked: int, n: int) -> float:
