@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 
 from hpo_workflow.replay import Replay
 from hpo_workflow.spec import Budget, Objective
-from hpo_workflow.store.atomic import publish, seal
+from hpo_workflow.store.atomic import publish, replace, seal
 from hpo_workflow.store.cache import ResultCache
 from hpo_workflow.store.compaction import Done, Settled, compact, find_bundles, leftovers, taken, unpack
 from hpo_workflow.store.sealed import Part, Sealed
 from hpo_workflow.store.study_folder import StudyFolder
-from tests import soak
+from tests import records, soak
 from tests.simulated import Simulated
 
 TRIALS = 12
@@ -276,24 +277,50 @@ def test_marks_and_claims_of_trials_that_have_ended_are_found(run: Simulated) ->
     assert set(leftovers(paths, settled(run))) == {paths.claim(3, 1), paths.done(3, 0)}
 
 
+def many(root: Path, trials: int) -> Simulated:
+    """A study in which each trial had a batch of its own, as when trials end one by one; records are made here."""
+    run = Simulated(root, budget=Budget(trials, 1))
+    paths, digest = run.folder.paths, run.current["metrics_digest"]
+    for number in range(trials):
+        record = records.batch(number, {number: {"x": number / trials}}, run.spec)
+        publish(paths.batch_record(number), record)
+        replace(paths.batch(number), seal(record))
+        points = {"loss": [[step, 1 / (step + number + 1)] for step in range(10)]}
+        end = {"kind": "done", "reason": None, "detail": ""}
+        known = {"number": number, "batch": number, "end": end, "seconds": 1.0, "log": f"trials/000/{number}/log"}
+        publish(paths.result_record(number), {**known, "metrics": {"digest": digest, "points": points}})
+        replace(paths.metric(digest, number, number), seal(records.outcome(number, number, 1 / (number + 10))))
+        Path(paths.trial_dir(number)).mkdir(parents=True)
+        Path(paths.params_file(number)).write_text('{"x": 0.5}')
+        Path(paths.log(number, 1)).write_text("".join(f"step={step} loss={1 / (step + 1)}\n" for step in range(10)))
+    return run
+
+
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_the_files_of_a_study_of_thousands_are_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trials = soak.size(40, 2500)
-    run = ended(tmp_path / "s", trials)
-    capsys.readouterr()
+    run = many(tmp_path / "s", trials)
     root = Path(run.folder.root)
     before = taken(str(root))
-    values = known(root)["values"]
+    found = settled(run)
+    first = {n: (trial.state, trial.value) for n, trial in run.folder.state(run.current).finished.items()}
     sealed(run)
-    records = taken(str(root))
-    sealed(run, logs=True)
+    records_sealed = taken(str(root))
+    assert not compact(run.folder.paths, find_bundles(run.folder.paths, found, texts_of=found.trials)).left
     after = taken(str(root))
-    assert known(root)["values"] == values and len(values) == trials
+    begun = time.process_time()
+    folder = StudyFolder(str(root))
+    again = {n: (trial.state, trial.value) for n, trial in folder.state(run.current).finished.items()}
+    spent = time.process_time() - begun
+    assert again == first and len(again) == trials
     with capsys.disabled():
-        found = (before, records, after)
-        each = ", ".join(f"{n / trials:.3f} files and {size / trials / 1000:.2f} kB" for n, size in found)
-        print(f"\na trial of {trials} takes {each}: before, sealed, with logs")
-    assert after[0] < trials
+        measured = (before, records_sealed, after)
+        each = ", ".join(f"{n / trials:.3f} files and {size / trials / 1000:.2f} kB" for n, size in measured)
+        print(
+            f"\na trial of {trials} takes {each}: before, sealed, with logs; read without indexes in {spent:.2f} CPU s"
+        )
+    assert after[0] < 40 and records_sealed[0] < 3.1 * trials + 40
 
 
 def test_a_sealed_record_says_itself_what_it_is(run: Simulated) -> None:
