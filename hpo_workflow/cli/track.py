@@ -139,10 +139,9 @@ class MlflowTracker:
         self.every_s = next((float(each["every_s"]) for each in spec.track if each["name"] == "mlflow"), 10.0)
         self._turns = Turns(self._paths.tracking_lock)
         self._runs: StudyRuns | None = None
-        self._waiting: dict[int, None] = {}
+        self._waiting = dict.fromkeys(sorted(self._follower.state.finished))
         self._outputs: dict[int, _Output] = {}
         self._problem = ""
-        self._written: Tracking | None = None
         self._where = "MLflow"
         self._is_new = True
 
@@ -172,13 +171,13 @@ class MlflowTracker:
             return True
         try:
             self._tell(ended, wait_s)
-            self._problem = ""
         except (HPOWorkflowError, OSError) as error:
             first = str(error).splitlines()[0].rstrip(".")
             if self._problem != first:
                 _say(str(error))
             self._problem = first
-        self._write_down()
+            self._is_new = True  # what has arrived before it went wrong is known to the server alone
+            self._write_down()
         return not self._problem
 
     def _tell(self, ended: bool, wait_s: float) -> None:
@@ -188,9 +187,9 @@ class MlflowTracker:
             server = Server(uri)
             self._where = f"{server.shown}, experiment {experiment}"
             self._runs = StudyRuns(server, experiment, self._folder, spec, self._plan["metrics_digest"])
-            self._is_new = True
         runs = self._runs
         with self._turns.take(wait_s) as nobody_else:
+            self._tick()  # what is written down below is never older than what who had the turn before has written
             if self._is_new or not nobody_else:
                 self._is_new = True
                 runs.load()
@@ -212,8 +211,10 @@ class MlflowTracker:
             for number in sorted(self._follower.attempts)[:MOST_RUNNING]:
                 self._tell_running(runs, number)
             problems = runs.finish(state, running=not ended)
-        if problems:
-            raise ExportError("\n".join(problems))
+            if problems:
+                raise ExportError("\n".join(problems))
+            self._problem = ""
+            self._write_down()
 
     def _tell_running(self, runs: StudyRuns, number: int) -> None:
         """Tell what a trial that runs has printed since the last look."""
@@ -251,8 +252,7 @@ class MlflowTracker:
     def _write_down(self) -> None:
         told = len(self._follower.state.finished) - len(self._waiting)
         now = Tracking("mlflow", self._where, max(0, told), len(self._waiting), self._problem)
-        if now != self._written:
-            self._written = now
+        if now != read_tracking(self._paths):
             try:
                 write_tracking(self._paths, now)
             except OSError as error:

@@ -65,12 +65,14 @@ class Known:
         tags: Its tags.
         status: Its status.
         metrics: Names of its metrics.
+        has_params: Whether it has its parameters.
     """
 
     id: str
     tags: dict[str, str] = field(default_factory=dict)
     status: str = "RUNNING"
     metrics: set[str] = field(default_factory=set)
+    has_params: bool = False
 
 
 def moments_in(result: Mapping[str, Any] | None) -> tuple[datetime | None, datetime | None]:
@@ -145,7 +147,9 @@ class StudyRuns:
         return str(found.experiment_id)
 
     def _note(self, run: Any) -> None:
-        known = Known(run.info.run_id, dict(run.data.tags), run.info.status, set(run.data.metrics))
+        known = Known(
+            run.info.run_id, dict(run.data.tags), run.info.status, set(run.data.metrics), bool(run.data.params)
+        )
         number = known.tags.get(TRIAL, "")
         if not number.isdigit():
             before, self.parent = self.parent, known
@@ -324,15 +328,13 @@ class StudyRuns:
                 known = None
             if known is None:
                 tags = {
+                    **run.tags,
                     STUDY_ID: self.id,
                     TRIAL: str(run.number),
                     PARENT: self.parent.id,
                     "mlflow.user": _user(),
                     "mlflow.source.name": "hpo-workflow",
                 }
-                for name in (ATTEMPTS, "hpo.study"):
-                    if name in run.tags:
-                        tags[name] = run.tags[name]
                 made = self._client.create_run(self.experiment_id, run.started_ms, tags, run.name)
                 known = self.trials[run.number] = Known(made.info.run_id, tags)
         return known
@@ -342,7 +344,7 @@ class StudyRuns:
         known = self.open(run)
         with self.server.errors():
             tags = {name: text for name, text in run.tags.items() if known.tags.get(name) != text}
-            self._send(known, run.params if "hpo.state" in tags else {}, run.points, tags)
+            self._send(known, run.params if not known.has_params else {}, run.points, tags)
 
     def put(self, run: TrialRun, record: str, log: str = "") -> str:
         """Complete the run of a trial that has ended; what could not be done, or empty.
@@ -419,6 +421,7 @@ class StudyRuns:
                 [Param(*item) for item in (param_parts[k] if k < len(param_parts) else ())],
                 [RunTag(*item) for item in (tag_parts[at] if at >= 0 else ())],
             )
+            known.has_params = known.has_params or k < len(param_parts)
             if k < len(metric_parts):
                 known.metrics |= {point.name for point in metric_parts[k]}
             if at >= 0:

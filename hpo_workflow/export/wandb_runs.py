@@ -121,8 +121,6 @@ def _write(wandb: Any, study: Study, number: int, run_id: str, project: str, bes
     begun = None if started is None else started.timestamp()
     end = begun if ended is None else ended.timestamp()
     settings = {name: value for name, value in QUIET.items() if name in wandb.Settings.model_fields}
-    if begun is not None and "x_start_time" in wandb.Settings.model_fields:
-        settings["x_start_time"] = begun
     facts = {
         "trial": number,
         "config": emission.proposal.config,
@@ -135,6 +133,8 @@ def _write(wandb: Any, study: Study, number: int, run_id: str, project: str, bes
         "host": trial.host or result.get("host"),
         "attempts": len(result.get("attempts") or [None]),
         "cached": trial.cached or None,
+        "started": None if started is None else started.isoformat(),
+        "ended": None if ended is None else ended.isoformat(),
     }
     run = wandb.init(
         project=project,

@@ -210,7 +210,7 @@ def test_a_look_that_fails_for_another_reason_ends_nothing(
     study.end(0)
     assert not tracker_of(study).look(ended=False)
     said = read_tracking(study.folder.paths)
-    assert said is not None and said.problem.startswith("MLflow at nonsense://host: ") and said.waiting == 0
+    assert said is not None and said.problem.startswith("MLflow at nonsense://host: ") and said.waiting == 1
     assert track.run(["--root", study.folder.root, "--plan", "nowhere.json"]) == 1
     assert "Traceback" not in capsys.readouterr().err
 
