@@ -97,7 +97,7 @@ class _Importer:
             if key == "resumePolicy":
                 draft.unneeded.append("spec.resumePolicy")
             elif key not in known:
-                source.fault(f"spec.{key}", "this key is not one of an Experiment.", f"Known are {listed(known, 20)}.")
+                draft.leave_out(f"spec.{key}", "this key is not known here.")
         source.finish()
         source.note_ambiguous(draft, "Kubernetes")
         return draft

@@ -31,6 +31,7 @@ VERSION_1 = {
     "maxExecDuration": "maxExperimentDuration",
     "trainingServicePlatform": "trainingService",
     "searchSpacePath": "searchSpaceFile",
+    "name": "experimentName",
 }
 """Keys of version 1 and their names in version 2."""
 
@@ -380,5 +381,4 @@ class _Importer:
             elif key.startswith("trial."):
                 self.result.leave_out(key, "this is of a service of NNI.", "See `resources:`, and profiles.")
             elif key not in KEYS:
-                cure = f"Known are {', '.join(KEYS)}."
-                self.source.fault(key, "this key is not one of an experiment.", cure)
+                self.result.leave_out(key, "this key is not known here.")

@@ -167,9 +167,7 @@ class _Importer:
             return
         unknown = [name for name in config if name not in (*DISTRIBUTIONS[kind], "distribution")]
         if unknown:
-            cure = f"The keys of {kind} are {', '.join(DISTRIBUTIONS[kind])}."
-            self.source.fault(key, f"{kind} has no {listed(unknown)}.", cure)
-            return
+            self.result.leave_out(key, f"{listed(unknown)}: {kind} has {listed(DISTRIBUTIONS[kind])}.")
         before = len(self.source.faults)
         entry = self.entry(key, kind, config)
         if len(self.source.faults) > before:
@@ -250,7 +248,11 @@ class _Importer:
         if kind == "q_uniform":
             return rounded(low, high, q, clipped=False, whole=type(q) is int)
         if kind == "log_uniform":
-            return natural_log_range(low, high)
+            entry = natural_log_range(low, high)
+            if entry is not None and low >= 0 and high <= 1:
+                said = f"log_uniform has natural logarithms, so values are from {entry['low']:g} to {entry['high']:g}."
+                self.result.change(key, said, f"If {low:g} to {high:g} was meant, write that into space:.")
+            return entry
         if kind == "log_uniform_values":
             return float_range(low, high, log=True)
         return self.rounded_log(kind, low, high, q)
@@ -508,7 +510,7 @@ class _Importer:
                 cure = cures.get(key, "Write what it runs into command:.")
                 self.result.leave_out(key, "there is no counterpart.", cure)
             elif key not in KEYS:
-                self.source.fault(key, "this key is not one of a sweep file.", f"Known are {', '.join(KEYS)}.")
+                self.result.leave_out(key, "this key is not known here.")
 
 
 def _json_parts(tree: Mapping[str, Any]) -> list[Part]:

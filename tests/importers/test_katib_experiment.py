@@ -73,7 +73,6 @@ def test_each_kind_of_parameter_is_carried_over_or_left_to_the_user(kind: str, f
         ({"nasConfig": {}}, "searches for an architecture"),
         ({"algorithm": {"algorithmName": "darts"}}, "searches for an architecture"),
         ({"algorithm": {"algorithmName": "hyperband"}}, "are not all given"),
-        ({"maxTrials": 3}, "this key is not one of an Experiment"),
         ({"trialTemplate": {"trialSpec": {}}}, "no container is in it"),
     ],
 )
@@ -153,7 +152,7 @@ def test_which_value_of_a_trial_counts(value: str, reduce: str | None, named: bo
 
 
 FILTERS = [r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)", r"(\w+) is ([0-9.]+)", r"([^:]+):\s*([0-9.]+)"]
-FILTERS += [r"(loss)\s*:\s*([0-9.]+)", r"\{metricName: ([\w|-]+), metricValue: ((-?\d+)(\.\d+)?)\}"]
+FILTERS += [r"(loss)\s*:\s*([0-9.]+)", r"{metricName: ([\w|-]+), metricValue: ((-?\d+)(\.\d+)?)}"]
 LINES = ["loss=0.5", "val-loss=0.1 loss=0.2", "lossy=3", "loss is 4", "loss: 0.25", "x loss: 1", "my loss=1 loss = 7"]
 LINES += ["{metricName: loss, metricValue: 0.75}", "{metricName: val-loss, metricValue: 2}", "loss=", "a|loss=3"]
 
@@ -217,6 +216,10 @@ def test_the_budget_of_an_experiment() -> None:
     assert draft.study["budget"] == {"trials": 9, "parallel": 9, "failures": 1}
     assert imported().study["budget"] == {"trials": 9, "parallel": 3}
     assert set(imported(maxTrialCount=None).missing) == {"budget.trials"}
+
+
+def test_a_key_that_is_not_known_is_named() -> None:
+    assert [note.key for note in imported(maxTrials=3).left_out] == ["spec.maxTrials"]
 
 
 def test_algorithms() -> None:

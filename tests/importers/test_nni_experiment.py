@@ -90,7 +90,6 @@ def test_nested_spaces_become_conditions_at_every_depth() -> None:
         ({"searchSpace": None, "searchSpaceFile": "s.json"}, "cannot be read here"),
         ({"maxTrialNumber": -1}, "is not a whole number from 1"),
         ({"maxTrialDuration": "1 hour"}, "is no time"),
-        ({"maxTrials": 3}, "this key is not one of an experiment"),
         ({"tuner": {"name": "TPE", "classArgs": {"optimize_mode": "max"}}}, "'max' is not one of"),
     ],
 )
@@ -151,9 +150,12 @@ def test_the_rest_of_an_experiment() -> None:
         trainingService={"platform": "local", "maxTrialNumberPerGpu": 2},
         sharedStorage={"storageType": "NFS"},
         logLevel="debug",
+        maxTrials=3,
+        name="named",
     )
     assert draft.study["budget"] == {"trials": 5, "parallel": 5, "wall": "3600s"}
     assert draft.study["resources"] == {"runtime": "10m"} and draft.study["seed"] == 4
-    keys = ["tuner", "tuner.classArgs", "trainingService.maxTrialNumberPerGpu", "sharedStorage"]
+    keys = ["tuner", "tuner.classArgs", "trainingService.maxTrialNumberPerGpu", "sharedStorage", "maxTrials"]
+    assert draft.study["study"] == "named"
     assert [note.key for note in draft.left_out] == keys
     assert draft.unneeded == ["trainingService", "logLevel"]

@@ -88,7 +88,7 @@ def test_a_distribution_without_a_counterpart_is_named_and_left_to_the_user(conf
         ({"min": 1}, "not both of min and max"),
         ({"min": 4, "max": 1}, "is above the largest"),
         ({"min": "low", "max": 1}, "is not a number"),
-        ({"distribution": "uniform", "values": [1]}, "uniform has no values"),
+        ({"distribution": "uniform", "values": [1]}, "has not both ends of a range"),
         ({"distribution": "even", "min": 1, "max": 2}, "'even' is not one of"),
         ({"distribution": "int_uniform", "min": 1.5, "max": 2}, "needs whole numbers"),
         ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "is not above 0"),
@@ -112,7 +112,6 @@ def test_a_parameter_that_is_wrong_is_a_fault(config: Any, said: str) -> None:
         ({"run_cap": 0}, "is not a whole number from 1"),
         ({"metric": {"name": "loss", "goal": "min"}}, "'min' is not one of"),
         ({"method": "grid"}, "a grid cannot have x"),
-        ({"runcap": 5}, "this key is not one of a sweep file"),
         ({"command": "python train.py"}, "is not a list"),
         ({"command": [["a"]]}, "is not a word"),
     ],
@@ -228,3 +227,21 @@ def test_a_trial_gets_the_words_that_an_agent_of_wandb_makes(macro: str) -> None
         theirs = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})[macro]
         params = {p.name: p.value(index % (p.size or 1)) for p in space.parameters}
         assert shlex.split(describe(render_trial(spec, params))) == ["train.py", *theirs]
+
+
+def test_what_is_not_known_is_named_and_stops_nothing() -> None:
+    draft = imported(runcap=5, parameters={"x": {"min": 1, "max": 2, "note": "wide"}})
+    assert [note.key for note in draft.left_out] == ["parameters.x", "runcap"]
+    assert draft.study["space"]["x"] == {"type": "int", "low": 1, "high": 2}
+
+
+def test_logarithms_that_may_have_been_meant_as_values_are_named() -> None:
+    draft = imported(parameters={"lr": {"distribution": "log_uniform", "min": 0.0001, "max": 0.1}})
+    assert "values are from 1.0001 to 1.10517" in draft.changed[0].problem
+    assert "If 0.0001 to 0.1 was meant" in draft.changed[0].cure
+
+
+def test_words_of_hydra_stay_as_they_are() -> None:
+    words = ["python", "-m", "train", "+experiment=base", "${args_no_hyphens}", "hydra.run.dir=runs/${now:%Y}"]
+    command = imported(command=words).study["command"]
+    assert command == ["python", "-m", "train", "+experiment=base", "x=${hpo.x}", "hydra.run.dir=runs/${now:%Y}"]
