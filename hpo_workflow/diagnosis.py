@@ -602,6 +602,8 @@ def _space(facts: Facts) -> Iterator[Finding]:
         if kind == "space":
             command = f"du -hd 2 {shlex.quote(facts.root)} | sort -h | tail"
         cure = "It shows what takes it. Make room, or let the study delete what losers leave: `keep: best`."
+        if kind == "inodes":
+            cure += f" While nobody runs it, `hpo compact {shlex.quote(facts.root)} --logs` leaves few files of it."
         yield Finding(f"little {kind}", True, what, command, cure)
 
 

@@ -480,6 +480,8 @@ def test_too_little_room_for_the_rest_is_told(hpo: Hpo, monkeypatch: pytest.Monk
     found = findings(hpo("doctor", "study.yaml", "--json"))
     assert "998 trials need" in found["little space"]["what"] and found["little space"]["needs_a_hand"]
     assert "files is left" in found["little inodes"]["what"]
+    assert "`hpo compact results/s --logs`" in found["little inodes"]["cure"]
+    assert "hpo compact" not in found["little space"]["cure"]
 
 
 def test_clocks_that_differ_are_told_and_those_of_a_copied_study_are_not(hpo: Hpo) -> None:

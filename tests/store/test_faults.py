@@ -183,6 +183,8 @@ def test_no_fault_tears_or_loses_anything_and_a_retry_mends(tmp_path: Path) -> N
             if acknowledged and name in ACKNOWLEDGED:
                 there = Sealed(paths).json(ACKNOWLEDGED[name](paths))
                 assert there is not None, (at, "was acknowledged and is not there")
+            if acknowledged and name == "logged":
+                log_is_whole(paths, at)
             _retry(name, folder, at)
             whole(folder, at)
             if name == "proposed":
@@ -203,6 +205,13 @@ def proposed_in(folder: Path) -> list[Any]:
     return list(records[0]["trials"])
 
 
+def log_is_whole(paths: StudyPaths, at: str) -> None:
+    """The log has its first and its last half, and nothing is left beside it."""
+    log, text = Path(paths.log(2, 1)), b"".join(PRINTED)
+    assert log.read_bytes().startswith(text[:30]) and log.read_bytes().endswith(text[-30:]), at
+    assert [path.name for path in log.parent.iterdir()] == ["log"], at
+
+
 def _relocate(folder: Path) -> None:
     """The plan names the cache by its whole path."""
     plan = folder / "plan.json"
@@ -221,9 +230,7 @@ def _retry(name: str, folder: Path, at: str) -> None:
     if name in ACKNOWLEDGED:
         assert Sealed(paths).json(ACKNOWLEDGED[name](paths)) is not None, at
     if name == "logged":
-        log, text = Path(paths.log(2, 1)), b"".join(PRINTED)
-        assert log.read_bytes().startswith(text[:30]) and log.read_bytes().endswith(text[-30:]), at
-        assert [path.name for path in log.parent.iterdir()] == ["log"], at
+        log_is_whole(paths, at)
     elif name == "compacted":
         assert not Path(paths.result_record(4)).exists() and not Path(paths.trial_dir(5)).exists(), at
     elif name == "unpacked":
