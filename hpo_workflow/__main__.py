@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         from hpo_workflow import orphans
 
         return orphans.run(arguments[1:])
-    if verb in ("propose", "replay"):  # before numpy is loaded: the same sums on every number of cores
+    if verb in ("propose", "replay", "check"):  # before numpy is loaded: the same sums on every number of cores
         for library in ("OMP", "OPENBLAS", "MKL"):
             os.environ[f"{library}_NUM_THREADS"] = "1"
     if verb == "propose":

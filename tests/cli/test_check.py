@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ def test_the_first_commands_are_those_that_the_study_will_run(hpo: Hpo, here: Pa
     assert [{"x": trial["params"]["x"]} for trial in report["first_trials"]] == emitted
     first = report["first_trials"][0]
     assert first["command"] == f"export K=3\necho loss={first['params']['x']!r} ${{trial.dir}}"
+
+
+def test_the_sums_behind_the_first_commands_are_those_of_a_run(hpo: Hpo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More threads sum in another order: a model of old results then proposes another last digit."""
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "8")
+    assert hpo("check", write_study()).code == 0
+    assert [os.environ[f"{library}_NUM_THREADS"] for library in ("OMP", "OPENBLAS", "MKL")] == ["1", "1", "1"]
 
 
 @pytest.mark.parametrize(
