@@ -297,8 +297,7 @@ class SnakefileStudy:
             from hpo_workflow.study_file.conflict import describe_conflict
 
             raise UsageError(describe_conflict(self.folder, self._plan, conflict))
-        if any(each["name"] == "mlflow" for each in self.spec.track) and importlib.util.find_spec("mlflow") is None:
-            raise UsageError(f"{self._plan.study_file}, track: {MissingExtra('mlflow', 'mlflow')}")
+        refuse_missing_trackers(self._plan.study_file, self.spec)
         asked = self.spec.resources.get("gpu", 0)
         limit = self._workflow.global_resources.get("gpu")
         if isinstance(asked, int) and isinstance(limit, int) and asked > limit:
@@ -472,6 +471,17 @@ class SnakefileStudy:
     def changed(self) -> list[str]:
         """A file that every parse changes, once there is one."""
         return [self.declared.changed] if os.path.exists(self.folder.paths.changed) else []
+
+
+def refuse_missing_trackers(study_file: str, spec: StudySpec) -> None:
+    """Refuse a study whose trackers nobody could tell of it, before anything is submitted.
+
+    Raises:
+        UsageError: A package is not installed here.
+    """
+    for each in spec.track:
+        if importlib.util.find_spec(each["name"]) is None:
+            raise UsageError(f"{study_file}, track: {MissingExtra(each['name'], each['name'])}")
 
 
 def start_tracker(paths: StudyPaths, plan_path: str) -> None:

@@ -16,7 +16,14 @@ from hpo_workflow.spec import Budget, Objective, Retry, StudySpec
 from hpo_workflow.store.atomic import publish, replace, to_json
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_file import load_study
-from hpo_workflow.workflow import WINDOW, Rolling, SnakefileStudy, _source, dry_run_sentence
+from hpo_workflow.workflow import (
+    WINDOW,
+    Rolling,
+    SnakefileStudy,
+    _source,
+    dry_run_sentence,
+    refuse_missing_trackers,
+)
 from tests.records import IDENTITY, batch, outcome, spec
 from tests.simulated import Simulated
 
@@ -311,3 +318,11 @@ def test_a_slot_that_an_adopted_trial_leaves_is_filled(tmp_path: Path) -> None:
     assert ask(scheduler, rolling, waits) == ([], 1)  # the next batch is asked for, while trial 1 runs on
     scheduler.to_the_end(adopting(scheduler, {}))  # the next head finds nobody to adopt
     assert sorted(scheduler.runs) == list(range(8))
+
+
+def test_a_tracker_whose_package_is_absent_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracked = spec(track=({"name": "mlflow", "every_s": 10.0},))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refuse_missing_trackers("study.yaml", spec())
+    with pytest.raises(UsageError, match=r"(?s)study.yaml, track: this needs mlflow.*hpo-workflow\[mlflow\]"):
+        refuse_missing_trackers("study.yaml", tracked)

@@ -244,7 +244,7 @@ def ended_run(
         "hpo.detail": trial.detail,
         "hpo.audited": trial.audited,
         "hpo.host": trial.host or record.get("host"),
-        ATTEMPTS: len(record.get("attempts") or [None]),
+        ATTEMPTS: _attempt(record),
         "hpo.exit_code": record.get("exit_code"),
         "hpo.cached": "true" if trial.cached else None,
         "hpo.warnings": "\n".join(trial.warnings),
@@ -260,6 +260,12 @@ def ended_run(
         status=STATUS[trial.state],
         joined=bool(record.get("joined")),
     )
+
+
+def _attempt(record: Mapping[str, Any]) -> int:
+    """The attempt that ended a trial: its log is named after it."""
+    suffix = str(record.get("log") or "").rpartition("log.")[2]
+    return int(suffix) if suffix.isdigit() else len(record.get("attempts") or [None])
 
 
 def _finite(value: float) -> float:
