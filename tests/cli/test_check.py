@@ -221,7 +221,8 @@ def test_what_the_field_knows_better_stands_under_a_heading_and_changes_no_exit_
     start = next(i for i, line in enumerate(lines) if line.startswith("Advice (nothing has to be done"))
     assert code == 0 and lines[start + 1].startswith("  log: space.lr: a learning rate is searched by orders of")
     assert lines[start + 2] == "    Bengio 2012, arXiv:1206.5533, section 3.3"
-    assert lines[start + 3].startswith("  seed: space.seed: ") and lines[start + 5 :] == ["", "next: hpo run study.yaml"]
+    assert lines[start + 3].startswith("  seed: space.seed: ")
+    assert lines[start + 5 :] == ["", "next: hpo run study.yaml"]
     report = json.loads(advised(hpo, "--json")[1])
     assert [hint["key"] for hint in report["advice"]] == ["log", "seed"]
     assert set(report["advice"][0]) == {"key", "where", "sentence", "source"}
