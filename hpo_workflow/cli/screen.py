@@ -95,8 +95,8 @@ class Screen:
         Args:
             keep: Whether it stays where it is; else it is taken away.
         """
-        if not keep:
-            self._send(self._wiped())
+        if self._drawn:
+            self._send(f"\r{ERASE_LINE}" if keep else self._wiped())
         self._drawn = []
 
     # ---- drawing -------------------------------------------------------------------------------------------

@@ -278,11 +278,10 @@ def test_a_stream_is_read_to_its_end_with_and_without_a_pruner(workshop, monkeyp
 
 
 # ---- watching ----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("to", ["terminal", "file"])
-def test_a_pretended_study_is_watched_while_trials_end(workshop, to):
-    values = watching.measure({"trials": 120, "to": to, "seconds": 2.5}, workshop)
+def test_a_pretended_study_is_watched_while_trials_end(workshop):
+    values = watching.measure({"trials": 120, "to": "terminal", "seconds": 2.5}, workshop)
     assert 0 < values["load_cpu_s"] < 20 and 0 <= values["cpu_share"] < 1
-    assert values["bytes_per_s"] > (50 if to == "terminal" else 10), "trials end, and it is told"
+    assert values["bytes_per_s"] > 50, "trials end, and it is told"
 
 
 # ---- reading logs ------------------------------------------------------------------------------------------

@@ -70,6 +70,9 @@ def test_keys_that_are_pressed_do_not_shift_it(pty: Pty) -> None:
     os.write(pty.slave, b"xyz")
     screen.note("note")
     assert pty.read().lines == ["note", "a", "c"]
+    os.write(pty.slave, b"^C")
+    screen.close(keep=True)
+    assert pty.read().lines == ["note", "a", "c"]
 
 
 def test_long_and_wide_lines_are_cut_and_never_wrap(pty: Pty) -> None:

@@ -194,7 +194,7 @@ def test_what_is_caught_is_not_lost_where_others_write_at_the_same_time(monkeypa
 
 
 def test_a_real_run_is_drawn_and_ends_with_the_result(tmp_path: Path) -> None:
-    write_study(budget={"trials": 2, "parallel": 2}, command="echo loss=${hpo.x}; sleep 1")
+    write_study(budget={"trials": 2, "parallel": 2}, command="echo loss=${hpo.x}; sleep 2")
     opened = Pty(100, 30)
     call = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
     call += ["--configfile", "study.yaml", "--scheduler", "greedy", "--logger", "hpo"]
