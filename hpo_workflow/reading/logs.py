@@ -24,6 +24,22 @@ def log_path(folder: StudyFolder, number: int) -> str:
     return folder.paths.log(number, attempt)
 
 
+def log_text(folder: StudyFolder, path: str) -> str:
+    """A whole log as it was printed; empty where there is none, or it is damaged. Printed, it may steer a terminal."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        try:
+            with folder.sealed.open(path) as sealed:
+                data = b"".join(iter(lambda: sealed.read(PIECE_BYTES), b""))
+        except (OSError, ValueError):
+            return ""
+    except OSError:
+        return ""
+    return data.decode("utf-8", "replace")
+
+
 def log_tail(folder: StudyFolder, path: str, n_lines: int = TAIL_LINES) -> list[str]:
     """The last lines of a log, safe to print; none where there is no log, or it is damaged."""
     data = b""

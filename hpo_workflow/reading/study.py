@@ -21,7 +21,7 @@ from hpo_workflow.errors import UsageError, printable
 from hpo_workflow.objective import loss_of
 from hpo_workflow.reading.best import best_record
 from hpo_workflow.reading.columns import kind_of_param
-from hpo_workflow.reading.logs import log_path
+from hpo_workflow.reading.logs import log_path, log_text
 from hpo_workflow.reading.opened import open_study
 from hpo_workflow.reading.rows import trial_rows
 from hpo_workflow.reading.snapshot import Snapshot
@@ -249,8 +249,12 @@ class Study:
         return found
 
     def log(self, number: int) -> str:
-        """The log of the last attempt of a trial, as a path."""
+        """The log of the last attempt of a trial, as a path, where there is no file if `hpo compact` has sealed it."""
         return log_path(self.folder, number)
+
+    def log_text(self, number: int) -> str:
+        """What the last attempt of a trial printed; empty where its log is gone. Printed, it may steer a terminal."""
+        return log_text(self.folder, self.log(number))
 
     # ---- elsewhere ----------------------------------------------------------------------------------------
     def to_optuna(self) -> optuna.Study:

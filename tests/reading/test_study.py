@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import hpo_workflow
+from hpo_workflow.__main__ import main
 from hpo_workflow.errors import UsageError
 from hpo_workflow.reading.study import Study
 from hpo_workflow.spec import MetricSettings, Objective
-from tests.export.studies import STATES, empty, fidelity, hostile, mixed
+from tests.export.studies import CURVE, STATES, empty, fidelity, hostile, mixed
 from tests.hostile_texts import HOSTILE
 from tests.machine import need
 from tests.simulated import Simulated
@@ -188,6 +189,23 @@ def test_a_damaged_record_costs_its_curve_and_is_named(tmp_path: Path) -> None:
     assert study.points(0) == {} and study.result(0) is None and study.moments(0) == (None, None)
     assert len(study.rows()) == 7 and len(study.folder.problems) == 1
     assert "0.json cannot be read" in study.folder.problems[0]
+
+
+def test_a_study_whose_records_and_logs_are_sealed_reads_as_before(tmp_path: Path) -> None:
+    simulated = mixed(tmp_path / "s")
+    simulated.end(6)
+    before = hpo_workflow.load(simulated.folder.root)
+    told = (before.rows(), before.curves(), before.log_text(0), before.moments(0), before.result(1))
+    log = before.log(0)
+    assert before.log_text(0) == CURVE
+    Path(simulated.folder.paths.claim(5, 1)).unlink()
+    assert main(["compact", simulated.folder.root, "--logs", "--all-finished"]) == 0
+    after = hpo_workflow.load(simulated.folder.root)
+    assert not Path(log).exists() and not Path(simulated.folder.paths.result_record(0)).exists()
+    found = (after.rows(), after.curves(), after.log_text(0), after.moments(0), after.result(1))
+    told[0][5]["state"] = "proposed"  # nobody runs it any more
+    assert repr(found) == repr(told), "NaN is NaN"
+    assert after.log_text(5) == ""
 
 
 # ---- in a notebook -----------------------------------------------------------------------------------------
