@@ -20,6 +20,7 @@ from hpo_workflow.importers.words import Part, Value, Word, as_command
 from hpo_workflow.metrics.user_patterns import compiled
 from hpo_workflow.multifidelity import get_method
 from hpo_workflow.multifidelity.rungs import Ladder
+from hpo_workflow.study_file.loader import SECRET
 
 SAMPLERS = {
     "random": "random",
@@ -36,12 +37,10 @@ PARALLEL = 3
 
 _PLACEHOLDER = re.compile(r"\$\{trialParameters\.([^}]*)\}")
 _TRIAL_FACTS = {"trialSpec.Name": "${study.name}-${trial.number}"}
-_SECRET = re.compile(r"(?:^|_)(?:[A-Z0-9]*(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY)|KEY|PASS)(?:_|$)")
-"""The names that a study file refuses in `env:`."""
-
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELLS = {"sh": "sh", "bash": "bash"}
-_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "": 1.0}
+_UNITS = {"": "B", "k": "kB", **{unit: f"{unit}B" for unit in ("M", "G", "T", "Ki", "Mi", "Gi", "Ti")}}
+"""Units of Kubernetes, and the same here."""
 
 
 def read_experiment(text: str | bytes, file: str) -> Draft:
@@ -362,7 +361,7 @@ class _Importer:
             name, value = variable.get("name"), variable.get("value")
             if not isinstance(name, str) or not _VARIABLE.fullmatch(name) or name.startswith("HPO_"):
                 self.result.leave_out(f"{key}[{index}]", f"{quoted(name)} cannot be the name of a variable here.")
-            elif "valueFrom" in variable or _SECRET.search(name.upper()):
+            elif "valueFrom" in variable or SECRET.search(name.upper()):
                 passed.append(name)
             elif value is not None:
                 pieces = self.parts(f"{key}[{index}]", str(value), references)
@@ -384,16 +383,13 @@ class _Importer:
         }
         for name, value in asked.items():
             here = f"{key}.resources.{name}"
-            if name == "cpu":
-                cores = re.fullmatch(r"([0-9.]+)(m?)", str(value))
-                number = float(cores[1]) / (1000 if cores[2] else 1) if cores and cores[1].strip(".") else 0.0
-                if number > 0:
-                    resources["threads"] = max(1, math.ceil(number))
-            elif name == "memory":
-                size = re.fullmatch(r"([0-9.]{1,15})(Ki|Mi|Gi|Ti|k|M|G|T|)", str(value))
-                if size and size[1].replace(".", "", 1).isdigit() and float(size[1]) > 0:
-                    resources["mem_mb"] = max(1, math.ceil(float(size[1]) * _UNITS[size[2]] / 1e6))
-            elif name.endswith("/gpu") and str(value).isdigit():
+            cores = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)(m?)", str(value))
+            size = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMGT]i|[kMGT]|)", str(value))
+            if name == "cpu" and cores and float(cores[1]) > 0:
+                resources["threads"] = math.ceil(float(cores[1]) / (1000 if cores[2] else 1))
+            elif name == "memory" and size and float(size[1]) > 0:
+                resources["mem"] = size[1] + _UNITS[size[2]]
+            elif name.endswith("/gpu") and re.fullmatch("[0-9]{1,4}", str(value)):
                 resources["gpu"] = int(value)
             else:
                 self.result.leave_out(here, f"{quoted(value)} has no counterpart.", "See `resources:`.")

@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hpo_workflow.addresses import secret_in, shown_uri
 from hpo_workflow.errors import printable
 from hpo_workflow.importers.draft import Draft, Note
 
@@ -32,7 +33,7 @@ ORDER += ("space", "objective", "metrics", "sampler", "pruner", "budget", "resou
 ORDER += ("history",)
 """The keys in the order in which people read them."""
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*|[1-9][0-9]{0,8}[smhd]")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*|[1-9][0-9]{0,8}(?:[smhd]|[KMGT]i?B)")
 _OTHER_KINDS = re.compile(r"true|false|null|yes|no|on|off|y|n", re.IGNORECASE)
 
 
@@ -74,8 +75,9 @@ def one_line(text: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL without the password that may stand in it."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", url)
+    """The URL of a database without the password that may stand in it; who logs in stays, as that is no secret."""
+    kept = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", url)
+    return shown_uri(kept) if secret_in(kept) else kept
 
 
 def _top(name: str) -> str:

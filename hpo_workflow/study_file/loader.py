@@ -64,7 +64,9 @@ WITHOUT_PRIOR = ("grid", "optuna")
 """Samplers that do not use `prior:`."""
 
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_SECRET = re.compile(r"(?:^|_)(?:[A-Z0-9]*(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY)|KEY|PASS)(?:_|$)")
+SECRET = re.compile(r"(?:^|_)(?:[A-Z0-9]*(?:PASSWORD|PASSWD|SECRET|TOKEN|APIKEY)|KEY|PASS)(?:_|$)")
+"""Names of variables, in capitals, whose values must not be recorded."""
+
 _RESOURCE_HINTS = {
     "memory": "mem",
     "ram": "mem",
@@ -495,7 +497,7 @@ class _Loader:
                 self.fault(path, "names that start with HPO_ are set by hpo_workflow.", "Choose another name.")
             elif name in passed:
                 self.fault(path, "is also in pass_env:.", "Keep one of them.")
-            elif _SECRET.search(name.upper()) and text and "${hpo." not in text:
+            elif SECRET.search(name.upper()) and text and "${hpo." not in text:
                 cure = (
                     f"Write `pass_env: [{name}]` and set it where the run is started; then its value is never recorded."
                 )

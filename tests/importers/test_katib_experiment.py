@@ -129,8 +129,16 @@ def test_secrets_are_named_and_never_copied() -> None:
 def test_what_a_container_asks_for() -> None:
     resources = {"requests": {"cpu": "500m"}, "limits": {"cpu": "1500m", "memory": "512Mi", "amd.com/gpu": 2, "tpu": 1}}
     draft = imported({"resources": resources, "workingDir": "/w"})
-    assert draft.study["resources"] == {"threads": 2, "mem_mb": 537, "gpu": 2}
+    assert draft.study["resources"] == {"threads": 2, "mem": "512MiB", "gpu": 2}
     assert {note.key for note in draft.left_out} == {"containers[0].resources.tpu", "containers[0].workingDir"}
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "", "all", "-1", "0", "1e9", "٣", [], None, True])
+def test_a_request_that_is_not_understood_is_named(value: Any) -> None:
+    for name in ("cpu", "memory"):
+        draft = imported({"resources": {"limits": {name: value}}})
+        assert "resources" not in draft.study
+        assert [note.key for note in draft.left_out] == [f"containers[0].resources.{name}"]
 
 
 def test_the_containers_of_a_distributed_job_are_one_program_here() -> None:

@@ -58,6 +58,14 @@ def test_a_hostile_text_stays_in_its_comment(hostile: str) -> None:
     assert "\x1b" not in text and "‮" not in text
 
 
-def test_a_password_is_not_written() -> None:
-    assert without_password("postgresql://me:secret@host/db") == "postgresql://me@host/db"
-    assert without_password("sqlite:///old.db") == "sqlite:///old.db"
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me@host/db"),
+        ("mysql+pymysql://me@host/db?password=secret&x=1", "mysql+pymysql://host/db"),
+        ("sqlite:///old.db?timeout=3", "sqlite:///old.db?timeout=3"),
+        ("journal:a:b@c.log", "journal:a:b@c.log"),
+    ],
+)
+def test_a_password_is_not_written(url: str, kept: str) -> None:
+    assert without_password(url) == kept
