@@ -34,6 +34,9 @@ KINDS = ("best", "noise", "edge", "budget", "sampler", "importance", "failures",
 CHANCE = 0.05
 """What comes by chance more often is not called likely."""
 
+Z_CHANCE = 1.645
+"""A normal variable is larger in 5 % of cases."""
+
 FEW = 10
 """Of fewer complete trials only the best ones are told."""
 
@@ -362,6 +365,7 @@ def _edges(state: StudyState, known: Sequence[Observed], importances: Importance
 
     Not the single best trial decides but the best twentieth, 5 to 20 of them: most lie there, the best one too, and if
     values were drawn evenly it would come by chance in few studies. A parameter that hardly matters drifts anywhere.
+    Where the trials in the edge get worse towards the end, the best value lies within the range, if only just.
     """
     ranked = sorted(known, key=lambda each: (each.loss, each.number))
     top = ranked[: min(max(5, len(ranked) // 20), 20)]
@@ -379,11 +383,28 @@ def _edges(state: StudyState, known: Sequence[Observed], importances: Importance
             rare = _binomial_tail(there, len(values), end.chance) * n_asked < CHANCE
             if not (rare and there >= MOST_AT_EDGE * len(values) and end.holds(ranked[0].params[name])):
                 continue
+            if _gets_worse(parameter, end, known):
+                continue
             text = (
                 f"The best values of {name} lie at the {end.name} end of its range ({_range_text(parameter)}): "
                 f"{there} of the {len(values)} best trials are there. {_cure(parameter, end)}"
             )
             yield Finding("edge", text, "likely", name)
+
+
+def _gets_worse(parameter: Parameter, end: _End, known: Sequence[Observed]) -> bool:
+    """Whether of the trials in the edge the half nearer to the end is clearly worse than the other half."""
+    inside = []
+    for each in known:
+        value = each.params.get(parameter.name)
+        if value is not None and parameter.contains(value) and end.holds(value):
+            inside.append((_place(parameter, value) or 0.0, each.loss))
+    inside.sort(reverse=end.name == "upper")
+    half = len(inside) // 2
+    nearer, farther = inside[:half], inside[len(inside) - half :]
+    if half < FEWEST_PAIRS or nearer[-1][0] == farther[0][0]:
+        return False  # few, or the same value
+    return _rank_sum([loss for _, loss in farther], [loss for _, loss in nearer])[1] > Z_CHANCE
 
 
 def _range_text(parameter: Parameter) -> str:
@@ -467,8 +488,9 @@ def _sampler(state: StudyState) -> Iterator[Finding]:
     if len(first) < 8 or len(chosen) < 8:
         return
     better, z = _rank_sum(chosen, first)
-    if z > 1.645:
-        text = f"A trial that {name} chose is better than one of its first {len(first)} in {better:.0%} of pairs."
+    if z > Z_CHANCE:
+        text = f"A trial that {name} chose is better than one of its first {len(first)} in {better:.0%} of pairs; "
+        text += f"the best of those first ones was {loss_of(min(first), state.spec.objective.direction):.4g}."
         yield Finding("sampler", text, "likely")
     elif better <= 0.5 and len(chosen) >= 2 * len(first):
         text = f"The trials that {name} chose are no better than its first {len(first)} (in {better:.0%} of pairs): "

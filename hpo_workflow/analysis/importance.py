@@ -118,9 +118,9 @@ def importances(parameters: Sequence[Parameter], trials: Sequence[tuple[Params, 
     shares, explained = _shares(list(blocks.values()), y)
     found = []
     for name, values in zip(blocks, shares.T, strict=True):
-        low, high = np.quantile(values, [OUTSIDE, 1 - OUTSIDE])
-        bounded = [min(max(float(each), 0.0), 1.0) for each in (values.mean(), low, high)]
-        found.append(Importance(name, *bounded, sum(name in params for params, _ in known)))
+        ends = np.quantile(values, [OUTSIDE, 1 - OUTSIDE])
+        share, low, high = (min(max(float(each), 0.0), 1.0) for each in (values.mean(), *ends))
+        found.append(Importance(name, share, low, high, sum(name in params for params, _ in known)))
     found.sort(key=lambda each: -each.share)  # of equals the first in the file
     note = f"Estimated from {n} trials: with so few, shares come out smaller than they are." if n < PLENTY else ""
     return Importances(tuple(found), explained, n, note)
@@ -146,6 +146,7 @@ def _columns(parameter: Parameter, values: Sequence[Value | None]) -> np.ndarray
 
     active = np.array([value is not None for value in values])
     present = [value for value in values if value is not None]
+    places: list[float]
     if isinstance(parameter, Categorical):
         places = [parameter.index(value) for value in present if parameter.contains(value)]
         if len(places) < len(present):

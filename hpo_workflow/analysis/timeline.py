@@ -113,8 +113,8 @@ def timeline(
         attempts: All that is known, in any order.
         batches: In their order.
         parallel: How many trials may run at a time. Where more ran (the study file said more), there are more slots.
-        together: Whether trials wait for each other by intention: rounds, or the rungs of `fidelity:`. Elsewhere a slot
-            never waits for other trials.
+        together: Whether trials wait for each other by intention: rounds, or rungs that have to be filled. Elsewhere a
+            slot never waits for other trials.
         over: Whether the study has ended, so that slots without a trial wait for nothing.
     """
     held = sorted(attempts, key=lambda each: (each.begun, each.number, each.attempt))

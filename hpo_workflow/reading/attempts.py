@@ -12,6 +12,9 @@ from hpo_workflow.store.atomic import read_json
 from hpo_workflow.store.study_folder import StudyFolder
 from hpo_workflow.study_state import StudyState
 
+SYNCHRONOUS = ("sha", "hyperband")
+"""Methods of `fidelity:` whose trials wait until a rung is filled; the others never do."""
+
 KINDS = {"done": "complete"}
 """How a result calls the end of a program -> the state of its trial, where they differ."""
 
@@ -35,7 +38,7 @@ def study_timeline(folder: StudyFolder, state: StudyState, now: float, *, over: 
     numbers = dict.fromkeys(trial["number"] for record in folder.batches() for trial in record["trials"])
     attempts = [attempt for number in numbers for attempt in _attempts(folder, state, number, now)]
     spec = state.spec
-    together = spec.refill == "rounds" or spec.fidelity is not None
+    together = spec.refill == "rounds" or (spec.fidelity is not None and spec.fidelity.method in SYNCHRONOUS)
     return timeline(attempts, list(_askings(folder)), spec.budget.parallel, together=together, over=over)
 
 

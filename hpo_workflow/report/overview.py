@@ -149,7 +149,7 @@ def ladder_chart(content: Content) -> tuple[Markup | None, str]:
     stays = found.stays
     note = ""
     if len(stays) > MOST_STAYS:
-        stays = [stays[i * len(stays) // MOST_STAYS] for i in range(MOST_STAYS)]
+        stays = tuple(stays[i * len(stays) // MOST_STAYS] for i in range(MOST_STAYS))
         note = f"Of {len(found.stays)} trials {MOST_STAYS} are drawn, evenly spread."
     n = len(found.levels)
     stride = max(1, math.ceil(n / 8))

@@ -43,5 +43,8 @@ def git_text(state: object) -> str:
     """A state as it was recorded, for people: `0123456789ab, with changes that were not committed`; empty for none."""
     if not isinstance(state, dict) or not isinstance(state.get("commit"), str):
         return ""
-    changed = {True: ", with changes that were not committed", None: ", changes unknown"}.get(state.get("changed"), "")
-    return state["commit"][:12] + changed
+    changed = state.get("changed")
+    remark = (
+        ", with changes that were not committed" if changed is True else ", changes unknown" if changed is None else ""
+    )
+    return f"{state['commit'][:12]}{remark}"

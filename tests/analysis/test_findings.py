@@ -180,12 +180,11 @@ def test_edges_alone_are_those_of_the_findings() -> None:
 
 
 def test_the_edge_of_a_logarithmic_range_is_a_tenth_of_its_orders_of_magnitude() -> None:
-    """0.02 lies in the lowest fifth of 1e-5 to 0.1 as numbers go, and far from its lower end as orders do."""
+    """All below 0.006 are as good: the lowest tenth of 1e-5 to 0.1 as numbers go, and most of its powers of ten."""
     values: list[Value] = [10 ** (-5 + 4 * u) for u in uniform(60)]
-    state = rising(values, [abs(math.log10(float(v)) + 3.0) for v in values], {"lr": LR})
-    assert told(state, "edge") == []
-    state = rising(values, [abs(float(v) - 0.006) for v in values], {"lr": {**LR, "log": False}})
-    assert "lower end" in told(state, "edge")[0]
+    losses = [max(float(v), 0.006) for v in values]
+    assert told(rising(values, losses, {"lr": LR}), "edge") == []
+    assert "lower end" in told(rising(values, losses, {"lr": {**LR, "log": False}}), "edge")[0]
 
 
 def test_a_best_value_inside_or_a_single_good_trial_at_the_end_is_no_edge() -> None:
@@ -193,6 +192,13 @@ def test_a_best_value_inside_or_a_single_good_trial_at_the_end_is_no_edge() -> N
     assert told(rising(values, [(float(v) - 0.7) ** 2 for v in values], {"x": UNIT}), "edge") == []
     lucky: list[Value] = [1.0, *values]
     assert told(rising(lucky, [-1.0, *((float(v) - 0.5) ** 2 for v in values)], {"x": UNIT}), "edge") == []
+
+
+def test_a_best_value_just_inside_of_the_end_is_no_edge() -> None:
+    values: list[Value] = [*uniform(40), *(0.9 + 0.1 * u for u in uniform(40, 1))]
+    inside = rising(values, [abs(float(v) - 0.93) for v in values], {"x": UNIT})
+    assert told(inside, "edge") == []
+    assert len(told(rising(values, [-float(v) for v in values], {"x": UNIT}), "edge")) == 1
 
 
 def test_few_trials_have_no_edge() -> None:

@@ -58,4 +58,5 @@ def test_a_recorded_state_is_short_for_people() -> None:
     assert git_text({"commit": commit, "changed": False}) == "0123456789ab"
     assert git_text({"commit": commit, "changed": True}) == "0123456789ab, with changes that were not committed"
     assert git_text({"commit": commit, "changed": None}) == "0123456789ab, changes unknown"
+    assert git_text({"commit": commit, "changed": ["x"]}) == "0123456789ab"
     assert git_text(None) == git_text({}) == git_text("x") == git_text({"commit": 3}) == ""
