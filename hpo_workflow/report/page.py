@@ -166,8 +166,8 @@ def interactive_plots(content: Content) -> tuple[Figures | None, str]:
     """Optuna's plots for `render`, and what to say where there are none."""
     if not is_installed():
         return None, (
-            "Plots to zoom and point at, contours and parallel coordinates come with "
-            "pip install 'hpo-workflow[report]'; then `hpo report` writes this page anew."
+            "Plots to zoom and point at, and contours, come with pip install 'hpo-workflow[report]'; "
+            "then `hpo report` writes this page anew."
         )
     ranked = [] if content.importances is None else [each.name for each in content.importances.parameters]
     try:

@@ -351,7 +351,8 @@
     const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
     const coarse = matchMedia("(pointer: coarse)").matches; // a finger scrolls the page
     const small = figure.closest(".plots") !== null && !figure.closest(".two"); // a double click resets these, too
-    const options = { responsive: true, displaylogo: false, displayModeBar: small || coarse ? false : "hover" };
+    const bar = small || coarse || figure.clientWidth < 480 ? false : "hover";
+    const options = { responsive: true, displaylogo: false, displayModeBar: bar };
     options.modeBarButtons = [["toImage"], layout.xaxis?.fixedrange ? [] : ["zoom2d", "pan2d", "resetScale2d"]];
     figure.classList.add("done");
     stage.style.minWidth = `${figure.dataset.width}px`;
