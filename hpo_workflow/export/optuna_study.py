@@ -161,8 +161,7 @@ def _bring_study(target: Target, path: str, study: Study, name: str, *, force: b
     else:
         study_id = there._study_id
         _refuse_another(path, name, study, there)
-        trials = storage.get_all_trials(study_id, deepcopy=False)
-        stored = {n: t for t in trials if isinstance(n := t.user_attrs.get("number"), int)}
+        stored = target.exported(study_id)
     rows = {row["number"]: row for row in study.rows()}
     conversion = Conversion(study.spec.search_space)
     for number in sorted(rows.keys() & stored.keys()):

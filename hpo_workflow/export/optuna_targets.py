@@ -23,7 +23,7 @@ from hpo_workflow.errors import MissingExtra
 try:
     import optuna
     import sqlalchemy
-    from optuna.distributions import distribution_to_json
+    from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
     from optuna.storages._rdb import models
     from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
     from optuna.trial import FrozenTrial, TrialState
@@ -57,6 +57,10 @@ class Target(ABC):
     @abstractmethod
     def shown(path: str) -> str:
         """The file as `optuna-dashboard` and `read_trials` take it."""
+
+    @abstractmethod
+    def exported(self, study_id: int) -> dict[int, FrozenTrial]:
+        """The trials of a study that exports wrote, by their attribute `number`: at least state, value, parameters."""
 
     @abstractmethod
     def add(self, study_id: int, trial: FrozenTrial) -> None:
@@ -134,6 +138,10 @@ class Journal(Target):
     def shown(path: str) -> str:
         return path
 
+    def exported(self, study_id: int) -> dict[int, FrozenTrial]:
+        trials = self.storage.get_all_trials(study_id, deepcopy=False)
+        return {number: trial for trial in trials if isinstance(number := trial.user_attrs.get("number"), int)}
+
     def add(self, study_id: int, trial: FrozenTrial) -> None:
         self.storage.create_new_trial(study_id, trial)
 
@@ -190,6 +198,36 @@ class Sqlite(Target):
     def shown(path: str) -> str:
         return f"sqlite:///{path}"
 
+    def exported(self, study_id: int) -> dict[int, FrozenTrial]:
+        """Two questions for all; Optuna's own way reads the curves too, and takes longer than writing them did."""
+        trial, noted = models.TrialModel, models.TrialUserAttributeModel
+        value, param = models.TrialValueModel, models.TrialParamModel
+        numbered = (
+            sqlalchemy.select(trial.trial_id, trial.number, trial.state, noted.value_json, value.value)
+            .join(noted, noted.trial_id == trial.trial_id)
+            .outerjoin(value, value.trial_id == trial.trial_id)
+            .where(trial.study_id == study_id, noted.key == "number")
+        )
+        found: dict[int, FrozenTrial] = {}
+        by_id: dict[int, FrozenTrial] = {}
+        for at, place, state, text, result in self._session.execute(numbered):
+            number = json.loads(text)
+            if isinstance(number, int):
+                by_id[at] = found[number] = FrozenTrial(place, state, result, None, None, {}, {}, {}, {}, {}, at)
+        params = (
+            sqlalchemy.select(param.trial_id, param.param_name, param.param_value, param.distribution_json)
+            .join(trial, param.trial_id == trial.trial_id)
+            .where(trial.study_id == study_id)
+        )
+        known: dict[str, BaseDistribution] = {}
+        for at, name, internal, text in self._session.execute(params):
+            if at in by_id:
+                if text not in known:
+                    known[text] = json_to_distribution(text)
+                by_id[at].distributions[name] = known[text]
+                by_id[at].params[name] = known[text].to_external_repr(internal)
+        return found
+
     def add(self, study_id: int, trial: FrozenTrial) -> None:
         if study_id not in self._n_trials:
             self._n_trials[study_id] = self._rdb.get_n_trials(study_id)
@@ -232,7 +270,12 @@ class Sqlite(Target):
         row.state = trial.state
         row.datetime_start = trial.datetime_start
         row.datetime_complete = trial.datetime_complete
-        theirs = {name: value for name, value in stored.user_attrs.items() if name not in trial.user_attrs}
+        attributes = self._session.execute(
+            sqlalchemy.select(models.TrialUserAttributeModel.key, models.TrialUserAttributeModel.value_json).where(
+                models.TrialUserAttributeModel.trial_id == at
+            )
+        )
+        theirs = {name: json.loads(text) for name, text in attributes if name not in trial.user_attrs}
         for model in (models.TrialValueModel, models.TrialUserAttributeModel, models.TrialIntermediateValueModel):
             self._session.execute(sqlalchemy.delete(model).where(model.trial_id == at))
         trial.user_attrs.update(theirs)  # what somebody else noted stays
