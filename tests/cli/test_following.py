@@ -12,7 +12,7 @@ import pytest
 
 from hpo_workflow.cli import slurm_queue
 from hpo_workflow.cli.follow import LOOKS, Follower, Standing
-from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, stopping_text, trial_texts
+from hpo_workflow.cli.progress import LineProgress, LiveProgress, counts_text, is_drawn_on, stopping_text, trial_texts
 from hpo_workflow.cli.slurm_queue import SlurmQueue, count_jobs
 from hpo_workflow.cli.stale_locks import clear_stale_locks
 from hpo_workflow.cli.standing import SELDOM_S, QueueOfOthers
@@ -223,6 +223,15 @@ def test_a_live_progress_draws_the_study_and_says_what_is_remarkable(monkeypatch
     assert "no new trials" not in terminal.read().text
     progress.close()
     assert len(terminal.read().lines) == 2
+    terminal.close()
+
+
+def test_a_picture_needs_a_terminal_that_moves_its_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Pty()
+    for name, drawn in (("xterm", True), ("dumb", False), ("", False)):
+        monkeypatch.setenv("TERM", name)
+        assert is_drawn_on(terminal.stream) is drawn
+        assert not is_drawn_on(io.StringIO())
     terminal.close()
 
 
