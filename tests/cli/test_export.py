@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,21 @@ def test_every_format_can_be_asked_for_and_has_options_that_exist(name: str) -> 
     assert set(FORMATS[name].options) <= set(OPTIONS)
     assert callable(exporter(name))
     assert len(FORMATS[name].what) < 60
+
+
+BARE = """
+import sys
+from hpo_workflow.__main__ import main
+for name, package in [("parquet", "pyarrow"), ("optuna", "optuna"), ("tensorboard", "tensorboard")]:
+    sys.modules[package] = None
+    assert main(["export", "study.yaml", "--to", name]) == 2
+"""
+
+
+def test_a_format_whose_package_is_not_there_names_the_extra(hpo: Hpo, here: Path) -> None:
+    finished_study()
+    done = subprocess.run([sys.executable, "-c", BARE], cwd=here, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    extras = [line.strip() for line in done.stderr.splitlines() if "pip" in line]
+    assert extras == [f"pip install 'hpo-workflow[{name}]'" for name in ("pyarrow", "optuna", "tensorboard")]
+    assert sorted(path.name for path in here.iterdir()) == ["results", "study.yaml"]
