@@ -53,6 +53,9 @@ MOST_LINES = 250
 """Trials in the parallel coordinates; more are a carpet."""
 
 MOST_DIMENSIONS = 12
+TOUCHING = 0.05
+"""Marks on an axis of the parallel coordinates that are nearer to each other touch."""
+
 FEW_NUMBERS = 8
 """So many whole numbers have a mark each on an axis of the parallel coordinates."""
 
@@ -594,7 +597,7 @@ def _parallel(trials: _Trials) -> Figure | None:
         parameter = next(p for p in trials.content.parameters if p.name == name)
         ours = _dimension(parameter, values)
         if ours is None:
-            marks += [_mark(index, m["y"], m["text"]) for m in layout["annotations"] if m["x"] == index]
+            marks += [_mark(index, place, text) for place, text in _apart(layout["annotations"], index)]
             continue
         for line, value in zip(lines, values, strict=True):
             line["y"][index] = ours[value]
@@ -618,6 +621,16 @@ def _mark(axis: int, place: float, text: str) -> dict[str, Any]:
         **{"x": axis, "y": place, "text": text, "showarrow": False, "xanchor": "right", "xshift": -5},
         **{"font": {"size": 11, "color": "--text"}, "bgcolor": "--back", "borderpad": 1, "opacity": 0.85},
     }
+
+
+def _apart(annotations: Iterable[Mapping[str, Any]], axis: int) -> list[tuple[float, str]]:
+    """Place and text of Optuna's marks on one axis, without those that would touch others; both ends stay."""
+    marks = sorted((mark["y"], mark["text"]) for mark in annotations if mark["x"] == axis)
+    kept = marks[:1]
+    for place, text in marks[1:-1]:
+        if place - kept[-1][0] >= TOUCHING and marks[-1][0] - place >= TOUCHING:
+            kept.append((place, text))
+    return kept + marks[-1:] if len(marks) > 1 else kept
 
 
 def _dimension(parameter: Parameter, values: Sequence[Any]) -> dict[Any, float] | None:

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,6 +97,8 @@ def test_parallel_coordinates_keep_the_order_of_choices_and_draw_the_best_trial_
     assert (marks[3, "sgd"], marks[3, "adam"]) == (0, 1)
     assert [marks[2, str(n)] for n in (1, 2, 3, 4)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert marks[4, "inactive"] == 0
+    decades = sorted(place for (axis, _), place in marks.items() if axis == 1)
+    assert min(b - a for a, b in pairwise(decades)) > 0.05
     (line,) = (each for each in lines if each["meta"] == 10)  # adam, 3 layers
     assert line["y"][2:] == pytest.approx([2 / 3, 1, 0])
 

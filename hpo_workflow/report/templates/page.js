@@ -329,6 +329,7 @@
     const none = "rgba(0,0,0,0)";
     const axis = { gridcolor: grid, zerolinecolor: grid, linecolor: soft, tickcolor: soft, showline: true, ticks: "outside", automargin: true, exponentformat: "e" };
     axis.tickfont = { color: soft };
+    axis.minorloglabels = "complete"; // 20 and 50 instead of small digits between powers of ten
     return {
       layout: {
         paper_bgcolor: none,
@@ -377,8 +378,9 @@
         await library;
         await draw(figure);
       } catch (error) {
-        figure.classList.remove("done");
+        figure.classList.remove("done", "blank");
         figure.classList.add("broken");
+        if (!window.Plotly) document.documentElement.classList.remove("scripted");
         const note = document.createElement("span");
         note.className = "waiting";
         note.textContent = `This browser could not draw the interactive plot (${error.message}).`;
