@@ -12,15 +12,25 @@ from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import open_beside
 
 
-def chosen(out: object, otherwise: str) -> str:
+def named(out: object, otherwise: str) -> str:
     """The path that the user gave, or the usual one.
+
+    Raises:
+        UsageError: It is no path.
+    """
+    path = otherwise if out is None else str(out)
+    if path in ("", "-"):
+        raise UsageError(f"--out {path!r}: give a path.\n  `hpo trials STUDY --csv` prints a table.")
+    return path
+
+
+def chosen(out: object, otherwise: str) -> str:
+    """The path of a file that the user gave, or the usual one.
 
     Raises:
         UsageError: It is a folder, or no path.
     """
-    path = otherwise if out is None else str(out)
-    if path in ("", "-"):
-        raise UsageError(f"--out {path!r}: give the path of a file.\n  `hpo trials STUDY --csv` prints a table.")
+    path = named(out, otherwise)
     if os.path.isdir(path):
         example = shlex.quote(os.path.join(path, otherwise))
         raise UsageError(f"--out {path}: this is a folder.\n  Give a file, for example {example}.")

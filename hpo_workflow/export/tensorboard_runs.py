@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any
 
 from hpo_workflow.errors import MissingExtra, UsageError
-from hpo_workflow.export.destination import whole_file
+from hpo_workflow.export.destination import named, whole_file
 from hpo_workflow.export.registry import Written
 from hpo_workflow.export.trial_table import text_of
 from hpo_workflow.integrations.whole_steps import whole_steps
@@ -76,7 +76,7 @@ def export(study: Study, options: Mapping[str, Any]) -> Written:
     Raises:
         UsageError: Something else is there.
     """
-    folder = f"{study.name}-tensorboard" if options["out"] is None else str(options["out"])
+    folder = named(options["out"], f"{study.name}-tensorboard")
     _claim(folder, study)
     rows = [row for row in study.rows() if row["state"] != "proposed"]
     types = _types(study, rows)

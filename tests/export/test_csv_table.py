@@ -105,7 +105,7 @@ def test_the_table_can_be_the_history_of_another_study(tmp_path: Path, metric: s
     ]
 
 
-@pytest.mark.parametrize(("out", "said"), [("-", "hpo trials STUDY --csv"), ("", "give the path"), (".", "a folder")])
+@pytest.mark.parametrize(("out", "said"), [("-", "hpo trials STUDY --csv"), ("", "give a path"), (".", "a folder")])
 def test_what_is_no_path_of_a_file_is_refused(tmp_path: Path, out: str, said: str) -> None:
     study = mixed(tmp_path / "s")
     with pytest.raises(UsageError, match=said):

@@ -143,6 +143,8 @@ def test_a_folder_of_something_else_is_not_written_into(tmp_path: Path) -> None:
     for name, said in {"foreign": "no export made it", "file": "it is no folder"}.items():
         with pytest.raises(UsageError, match=said):
             exported(study, tmp_path / name)
+    with pytest.raises(UsageError, match="--out '-': give a path"):
+        export(opened(study), {"out": "-"})
     with pytest.raises(UsageError, match="holds the study that was exported from"):
         exported(empty(tmp_path / "other"), tmp_path / "tb")
     mark = json.loads((tmp_path / "tb/hpo-export.json").read_text())
