@@ -79,13 +79,13 @@ class Bundle:
         kind: `ledger` for write-once records, `state` for what was made of them, `trials` for texts of trials.
         folder: The folder of a thousand entries that they lie in.
         files: Their paths, by their names in the sealed file.
-        keeps_folders: Whether the folders of trials stay when nothing is left in them.
+        folders: Folders that go when nothing is left in them, the inner ones first.
     """
 
     kind: str
     folder: str
     files: Mapping[str, str]
-    keeps_folders: bool = False
+    folders: Collection[str]
 
 
 @dataclass
@@ -134,13 +134,21 @@ def find_bundles(
         for name in sorted(shards):
             folder = os.path.join(above, name)
             found = {each: os.path.join(folder, each) for each in _sorted(_names_in(folder), numbers)}
-            bundles.append(Bundle(kind, folder, found))
+            bundles.append(Bundle(kind, folder, found, [folder]))
     if texts_of:
         numbers = set(texts_of) & set(settled.trials)
         for name in sorted(settled.shards):
             folder = os.path.join(os.path.dirname(os.path.dirname(paths.trial_dir(0))), name)
-            bundles.append(Bundle("trials", folder, _texts(paths, folder, numbers, only_logs, templates), only_logs))
-    return [bundle for bundle in bundles if bundle.files]
+            found = _texts(paths, folder, numbers, only_logs, templates)
+            inner = {os.path.dirname(path) for path in found.values()}
+            inner |= {paths.trial_dir(number) for number in _numbers_in(folder) if number in numbers}
+            ordered = [] if only_logs else [*sorted(inner, key=len, reverse=True), folder]
+            bundles.append(Bundle("trials", folder, found, ordered))
+    return [bundle for bundle in bundles if os.path.isdir(bundle.folder)]
+
+
+def _numbers_in(folder: str) -> list[int]:
+    return sorted(int(name) for name in _names_in(folder) if name.isdigit())
 
 
 def _names_in(folder: str) -> list[str]:
@@ -169,7 +177,7 @@ def _texts(
     """
     sealed = Sealed(paths)
     found: dict[str, str] = {}
-    for number in sorted(int(name) for name in _names_in(folder) if name.isdigit()):
+    for number in _numbers_in(folder):
         if number not in numbers:
             continue
         try:
@@ -332,14 +340,12 @@ def _same(part: Part, name: str, path: str) -> tuple[int, ...] | None:
 
 
 def _remove_empty(bundle: Bundle, done: Done) -> None:
-    """Remove the folders that nothing is left in."""
-    folders = {os.path.dirname(path) for path in bundle.files.values()} - {bundle.folder}
-    folders = set() if bundle.keeps_folders else folders
-    for folder in [*sorted(folders, key=len, reverse=True), bundle.folder]:
+    """Remove the folders that nothing is left in, also those of a call before that was killed."""
+    for folder in bundle.folders:
         try:
             os.rmdir(folder)
             done.n_removed += 1
-        except OSError:  # something is in it
+        except OSError:  # something is in it, or it has gone
             continue
 
 
