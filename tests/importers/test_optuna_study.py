@@ -28,14 +28,20 @@ def objective(trial: Any) -> float:
     return loss
 
 
+def journal(path: str) -> Any:
+    """A storage that is made sooner than a database."""
+    import optuna
+
+    return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+
+
 @pytest.fixture
 def stored(here: Path) -> str:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    backend = optuna.storages.journal.JournalFileBackend("old.log")
     study = optuna.create_study(
-        storage=optuna.storages.JournalStorage(backend),
+        storage=journal("old.log"),
         study_name="mlp 1",
         direction="minimize",
         sampler=optuna.samplers.RandomSampler(seed=1),
@@ -101,7 +107,7 @@ def test_ranges_that_differ_from_trial_to_trial_are_put_together(here: Path, hpo
 def test_a_parameter_whose_condition_no_trial_tells_is_left_to_the_user(here: Path, hpo: Hpo) -> None:
     import optuna
 
-    study = optuna.create_study(storage="sqlite:///o.db")
+    study = optuna.create_study(storage=journal("o.log"))
     for index in range(6):
         trial = study.ask()
         trial.suggest_categorical("kind", ["a", "b"])
@@ -109,7 +115,7 @@ def test_a_parameter_whose_condition_no_trial_tells_is_left_to_the_user(here: Pa
             trial.suggest_float("hidden", 0, 1)
         study.tell(trial, index)
         study.enqueue_trial({"kind": "ab"[index % 2]})
-    answer = hpo("import", "optuna", "o.db", "--command", "echo ${hpo.kind} ${hpo.hidden?}", "--trials", "3")
+    answer = hpo("import", "optuna", "o.log", "--command", "echo ${hpo.kind} ${hpo.hidden?}", "--trials", "3")
     assert "params.hidden: 2 of 6 complete trials have it" in answer.out
     assert "space.hidden: nothing is given" in hpo("check", "study.yaml").err.replace("study.yaml, ", "")
 
@@ -117,9 +123,9 @@ def test_a_parameter_whose_condition_no_trial_tells_is_left_to_the_user(here: Pa
 def test_trials_with_names_that_cannot_be_mapped_are_named(here: Path, hpo: Hpo) -> None:
     import optuna
 
-    study = optuna.create_study(storage="sqlite:///o.db")
+    study = optuna.create_study(storage=journal("o.log"))
     study.optimize(lambda trial: trial.suggest_float("learning rate", 0, 1), n_trials=2)
-    answer = hpo("import", "optuna", "o.db")
+    answer = hpo("import", "optuna", "o.log")
     assert "history: results are mapped by name, and learning rate cannot be a name here" in answer.out
     study_file = yaml.safe_load(Path("study.yaml").read_text())
     assert list(study_file["space"]) == ["learning_rate"] and "history" not in study_file
