@@ -68,9 +68,13 @@ BLIND = ("random", "sobol", "grid")
 LITTLE, MUCH = 0.01, 0.05
 """Parts of the distance between a median trial and the best one: less is no gain, more is one."""
 
-SURELY, HARDLY, WELL = 0.05, 0.03, 0.5
-"""A parameter matters where the lower end of its importance is above the first, and hardly where the upper end is below
-the second while all parameters together explain more than the third."""
+NOTHING, SOME, SURELY = 0.01, 0.05, 0.1
+"""A parameter may explain nothing where the lower end of its importance is below the first; it is named where that is
+above the second, and likely matters where it is above the third: the drift of a sampler alone rarely gets there."""
+
+HARDLY, WELL = 0.03, 0.5
+"""A parameter hardly matters where the upper end of its importance is below the first while all of them together
+explain more than the second."""
 
 MOST_NAMED = 6
 
@@ -364,8 +368,9 @@ def _edges(state: StudyState, known: Sequence[Observed], importances: Importance
     """Parameters whose best values lie at an end of their range.
 
     Not the single best trial decides but the best twentieth, 5 to 20 of them: most lie there, the best one too, and if
-    values were drawn evenly it would come by chance in few studies. A parameter that hardly matters drifts anywhere.
-    Where the trials in the edge get worse towards the end, the best value lies within the range, if only just.
+    values were drawn evenly it would come by chance in few studies. Samplers do not draw evenly; they let parameters
+    that do not matter drift, often to an end: one that may explain nothing is left out, where that is known. Where the
+    trials in the edge get worse towards the end, the best value lies within the range, if only just.
     """
     ranked = sorted(known, key=lambda each: (each.loss, each.number))
     top = ranked[: min(max(5, len(ranked) // 20), 20)]
@@ -376,7 +381,7 @@ def _edges(state: StudyState, known: Sequence[Observed], importances: Importance
         name = parameter.name
         values = [each.params[name] for each in top if name in each.params and parameter.contains(each.params[name])]
         importance = shares.get(name)
-        if len(values) < 5 or name not in ranked[0].params or (importance is not None and importance.high < MUCH):
+        if len(values) < 5 or name not in ranked[0].params or (importance is not None and importance.low < NOTHING):
             continue
         for end in _ends(parameter):
             there = sum(map(end.holds, values))
@@ -389,7 +394,8 @@ def _edges(state: StudyState, known: Sequence[Observed], importances: Importance
                 f"The best values of {name} lie at the {end.name} end of its range ({_range_text(parameter)}): "
                 f"{there} of the {len(values)} best trials are there. {_cure(parameter, end)}"
             )
-            yield Finding("edge", text, "likely", name)
+            sure = importance is not None and importance.low > SURELY
+            yield Finding("edge", text, "likely" if sure else "hint", name)
 
 
 def _gets_worse(parameter: Parameter, end: _End, known: Sequence[Observed]) -> bool:
@@ -523,11 +529,10 @@ def _importance(importances: Importances | None) -> Iterator[Finding]:
     """Which parameters made the difference, and which none."""
     if importances is None or importances.explained is None:
         return
-    surely = [each for each in importances.parameters if each.low > SURELY]
-    for each in surely[:3]:
+    for each in [each for each in importances.parameters if each.low > SOME][:3]:
         interval = f"{each.low:.0%} to {each.high:.0%}"
         text = f"{each.name} explains {each.share:.0%} of the differences between trials ({interval})."
-        yield Finding("importance", text, "likely", each.name)
+        yield Finding("importance", text, "likely" if each.low > SURELY else "hint", each.name)
     explained = importances.explained
     hardly = [each for each in importances.parameters if each.high < HARDLY]
     if hardly and explained > WELL and importances.n_trials >= 2 * ENOUGH:

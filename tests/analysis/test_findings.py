@@ -225,6 +225,20 @@ def test_a_parameter_that_explains_nothing_has_no_edge() -> None:
 
 
 @pytest.mark.parametrize(
+    ("low", "edge", "importance"),
+    [(0.005, [], []), (0.03, ["hint"], []), (0.07, ["hint"], ["hint"]), (0.2, ["likely"], ["likely"])],
+)
+def test_how_sure_an_edge_is_depends_on_how_surely_the_parameter_matters(
+    low: float, edge: list[str], importance: list[str]
+) -> None:
+    values: list[Value] = list(uniform(60))
+    state = rising(values, [-float(v) for v in values], {"x": UNIT})
+    found = findings(state, Importances((Importance("x", 0.3, low, 0.5, 60),), 0.6, 60, ""))
+    assert [each.confidence for each in found if each.kind == "edge"] == edge
+    assert [each.confidence for each in found if each.kind == "importance"] == importance
+
+
+@pytest.mark.parametrize(
     ("parameter", "values", "text"),
     [
         ({"type": "int", "low": 1, "high": 5}, [1, 2, 3, 4, 5], "upper end of its range (1 to 5)"),
