@@ -17,12 +17,12 @@ from benchmarks.places import Workshop, clean_environment
 from benchmarks.results_files import ROOT, Case, Record
 
 SIZE_MB = {
-    "training": 2000,
-    "training, regex": 200,
-    "metrics only": 200,
-    "metrics only, after": 200,
-    "metrics only, JSON": 200,
-    "progress bars": 200,
+    "training": 200,
+    "training, regex": 50,
+    "metrics only": 50,
+    "metrics only, after": 50,
+    "metrics only, JSON": 50,
+    "progress bars": 50,
     "one line": 1000,
 }
 """Kinds of logs, and how large they are."""
