@@ -280,6 +280,12 @@ class _Trials:
         return f"{many} far off and outside of the picture: a double click shows all."
 
     @property
+    def mixed(self) -> str:
+        """What is to be said where trials of different levels stand side by side."""
+        levels = {row.fidelity for row in self.complete}
+        return "Trials of all levels are in it." if len(levels) > 1 else ""
+
+    @property
     def good(self) -> str:
         """The scale of colours for values."""
         return "good-high" if self.content.direction == "maximize" else "good-low"
@@ -612,7 +618,9 @@ def _parallel(trials: _Trials) -> Figure | None:
     left_out = len(trials.ranked) - len(names)
     more = f"{left_out} of {len(trials.ranked)} parameters are left out." if left_out else ""
     width = 120 + 88 * (len(names) + 1)
-    return _finished(trials, "parallel", "parallel coordinates", figure, 430, width=width, note=_joined([note, more]))
+    return _finished(
+        trials, "parallel", "parallel coordinates", figure, 430, width=width, note=_joined([note, more, trials.mixed])
+    )
 
 
 def _mark(axis: int, place: float, text: str) -> dict[str, Any]:
@@ -700,7 +708,7 @@ def _contour(trials: _Trials, first: str, second: str, key: str) -> Figure | Non
     points |= {"customdata": [row.number for row in rows], "hoverinfo": "none"}
     figure["data"] = [surface, points]
     title = f"{trials.content.metric} against {across} and {up}"
-    return _finished(trials, key, title, figure, 330, note=note)
+    return _finished(trials, key, title, figure, 330, note=_joined([note, trials.mixed]))
 
 
 def _surface(xs: Sequence[float], ys: Sequence[float], zs: Sequence[float], logs: tuple[bool, bool]) -> dict[str, Any]:
@@ -771,19 +779,27 @@ def _importances(trials: _Trials) -> Figure | None:
     layout["yaxis"] = {"type": "category", "fixedrange": True, "automargin": True}
     layout["margin"] = {"l": 8, "r": 40, "t": 4, "b": 8}
     height = 90 + 30 * len(bars["y"])
-    return _finished(trials, "importances", "importances by PED-ANOVA", figure, height, note=note)
+    return _finished(
+        trials, "importances", "importances by PED-ANOVA", figure, height, note=_joined([note, trials.mixed])
+    )
 
 
 def _edf(trials: _Trials) -> Figure | None:
     """Optuna's empirical distribution function of the values, on the axis of the values."""
     import optuna.visualization
 
-    if len(trials.complete) < 2:
-        return None
     rows, note = trials.complete, ""
+    best = None if trials.content.best is None else trials.content.best.number
+    levels = {row.number: row.fidelity for row in rows}
+    if best in levels:  # values of different levels are no distribution of one thing
+        rows = [row for row in rows if row.fidelity == levels[best]]
+    if len(rows) < len(trials.complete):
+        note = f"Of the {len(rows)} trials that were trained as far as the best one."
+    if len(rows) < 2:
+        return None
     if len(rows) > MOST_DISTRIBUTED:
         rows = [rows[i * len(rows) // MOST_DISTRIBUTED] for i in range(MOST_DISTRIBUTED)]
-        note = f"Of {len(trials.complete)} trials {len(rows)} are counted."
+        note = _joined([note, f"{MOST_DISTRIBUTED} of them are counted."])
     plot = optuna.visualization.plot_edf(
         trials.study(rows, value=trials.scaled, params=False), target_name=trials.metric
     )

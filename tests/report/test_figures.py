@@ -127,6 +127,21 @@ def test_the_distribution_is_on_the_axis_of_the_values() -> None:
     assert middle == pytest.approx(0.6)
 
 
+def test_with_levels_only_trials_of_one_are_distributed_and_others_say_that_they_are_mixed() -> None:
+    rows = [row(n, n / 40 + 0.1, fidelity=1.0 if n % 2 else 3.0) for n in range(40)]
+    rows = [replace(each, params={"lr": 0.01 + each.number / 50}) for each in rows]
+    study = content(rows=rows, fidelity="epochs", best=Best(2, 0.15, {}, ""), parameters=varied().parameters[:1])
+    made = figures(study)
+    assert made.by_key["edf"].note == "Of the 20 trials that were trained as far as the best one."
+    line = json.loads(made.by_key["edf"].json)["data"][0]
+    assert line["y"][0] == pytest.approx(1 / 20)
+    assert made.by_key["importances"].note == "Trials of all levels are in it."
+    alone = figures(
+        replace(study, best=Best(0, 0.1, {}, ""), rows=[replace(study.rows[0], fidelity=9.0), *study.rows[1:]])
+    )
+    assert "edf" not in alone.by_key and not alone.problems
+
+
 def test_importances_find_the_parameter_that_matters() -> None:
     space = parameters({name: {"type": "float", "low": 0.0, "high": 1.0} for name in ("idle", "acts")})
     rows = [row(n, (n * 0.37) % 1, params={"acts": (n * 0.37) % 1, "idle": (n * 0.754) % 1}) for n in range(60)]
