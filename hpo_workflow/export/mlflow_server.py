@@ -6,8 +6,10 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from hpo_workflow.addresses import shown_uri, without_secrets
 from hpo_workflow.errors import ExportError, MissingExtra
@@ -33,6 +35,34 @@ def reason_of(error: BaseException, uri: str) -> str:
     if refused:
         return refused[0]
     return line if len(line) <= 300 else line[:297] + "..."
+
+
+def sqlite_file(uri: str) -> str | None:
+    """The file of a database of SQLite; None for any other address."""
+    parts = urlsplit(uri)
+    return unquote(parts.path[1:]) or None if parts.scheme == "sqlite" and not parts.netloc else None
+
+
+def make_whole(path: str, make: Callable[[str], object]) -> None:
+    """Make a database that is not there yet: beside its place, and put there when it is whole.
+
+    MLflow makes its tables in some fifty steps, which take seconds. Two processes that do so at once, or one that is
+    killed meanwhile, would leave a file that no MLflow can use any more.
+
+    Args:
+        make: Makes it at a path.
+    """
+    if os.path.exists(path):
+        return
+    with tempfile.TemporaryDirectory(prefix=".mlflow.", dir=os.path.dirname(path) or ".") as beside:
+        new = os.path.abspath(os.path.join(beside, "new.db"))
+        make(new)
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            pass  # somebody else was faster
+        except OSError:  # no hard links here
+            os.rename(new, path)
 
 
 class Server:
@@ -61,6 +91,9 @@ class Server:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self.uri: str = uri or mlflow.get_tracking_uri()
         with self.errors():
+            database = sqlite_file(self.uri)
+            if database is not None:
+                make_whole(database, lambda path: MlflowClient(f"sqlite:///{path}"))
             self.client: Any = MlflowClient(self.uri)
 
     @property

@@ -150,6 +150,7 @@ def test_the_last_look_ends_the_run_of_the_study(tmp_path: Path, mlflow_server: 
 
     assert parent().info.status == "RUNNING"
     assert tracker.look(ended=True) and parent().info.status == "KILLED" and not tracker.is_told()
+    assert tracker_of(study).look(ended=False) and parent().info.status == "RUNNING", "the study goes on"
     for number in (1, 2, 3):
         study.end(number)
     call = ["--root", study.folder.root, "--plan", study.plan]
