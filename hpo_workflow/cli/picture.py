@@ -74,7 +74,7 @@ class _Drawing:
             (0, Text.assemble((one_line(spec.study), "bold"), ("  " + one_line(standing.who), "dim")))
         ]
         found += [(2, Text.assemble((one_line(note), "yellow"))) for note in standing.notes]
-        done = state.done_text
+        done = state.done_text.partition(",")[0]  # how many trials that took stands below
         found.append((1, self._bar("budget", state.n_counted, self._follower.total, done)))
         if spec.budget.wall_s is not None and standing.elapsed_s is not None:
             words = f"{since(standing.elapsed_s)} of {duration(spec.budget.wall_s)}"

@@ -116,6 +116,7 @@ def test_levels_of_a_fidelity_are_counted() -> None:
     run(follower, *sorted(follower.state.live))
     lines = lines_of(follower)
     assert "rungs   1: 3  (trials by epochs)" in lines
+    assert "budget  " + "█" * 10 + "░" * 20 + "  3 of 9 configurations tried" in lines
     assert any("  epochs 3  x=" in line for line in lines)
 
 
