@@ -14,7 +14,7 @@ import statistics
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from hpo_workflow.analysis.importance import Importances
@@ -123,10 +123,10 @@ def findings(state: StudyState, importances: Importances | None = None, commits:
 def edges(state: StudyState) -> list[Finding]:
     """Parameters whose best values lie at an end of their range, as `findings` tells them."""
     known = observed(state)
-    if len(known) < ENOUGH or not any(_edges(state, known, None)):
+    if len(known) < ENOUGH or not any(_all_edges(state, known)):
         return []  # nobody waits for importances that nothing rests on
     parameters = state.spec.search_space.parameters
-    return list(_edges(state, known, importances_of(parameters, [(each.params, each.loss) for each in known])))
+    return _edges(state, known, importances_of(parameters, [(each.params, each.loss) for each in known]))
 
 
 def _of_the_best_kind(state: StudyState) -> list[Trial]:
@@ -364,24 +364,38 @@ def _outermost(low: Value, high: Value, size: int) -> list[_End]:
     ]
 
 
-def _edges(state: StudyState, known: Sequence[Observed], importances: Importances | None) -> Iterator[Finding]:
+def _edges(state: StudyState, known: Sequence[Observed], importances: Importances | None) -> list[Finding]:
     """Parameters whose best values lie at an end of their range.
 
     Not the single best trial decides but the best twentieth, 5 to 20 of them: most lie there, the best one too, and if
     values were drawn evenly it would come by chance in few studies. Samplers do not draw evenly; they let parameters
-    that do not matter drift, often to an end: one that may explain nothing is left out, where that is known. Where the
-    trials in the edge get worse towards the end, the best value lies within the range, if only just.
+    that do not matter drift, often to an end. So, where importances are known, one that may explain nothing is left
+    out, and of those that do not surely matter only the most important one is told. Where the trials in the edge get
+    worse towards the end, the best value lies within the range, if only just.
     """
+    shares = {each.name: each for each in importances.parameters} if importances is not None else {}
+    surely, perhaps = [], []
+    for found in _all_edges(state, known):
+        importance = shares.get(found.parameter)
+        if importance is not None and importance.low > SURELY:
+            surely.append(replace(found, confidence="likely"))
+        elif importance is None or importance.low >= NOTHING:
+            perhaps.append(found)
+    if shares and perhaps:
+        perhaps = [max(perhaps, key=lambda found: shares[found.parameter].share if found.parameter in shares else 0.0)]
+    return surely + perhaps
+
+
+def _all_edges(state: StudyState, known: Sequence[Observed]) -> Iterator[Finding]:
+    """Parameters of which most of the best trials lie at an end of their range, whatever they explain; hints."""
     ranked = sorted(known, key=lambda each: (each.loss, each.number))
     top = ranked[: min(max(5, len(ranked) // 20), 20)]
     parameters = state.spec.search_space.parameters
     n_asked = 2 * max(1, len(parameters))
-    shares = {each.name: each for each in importances.parameters} if importances is not None else {}
     for parameter in parameters:
         name = parameter.name
         values = [each.params[name] for each in top if name in each.params and parameter.contains(each.params[name])]
-        importance = shares.get(name)
-        if len(values) < 5 or name not in ranked[0].params or (importance is not None and importance.low < NOTHING):
+        if len(values) < 5 or name not in ranked[0].params:
             continue
         for end in _ends(parameter):
             there = sum(map(end.holds, values))
@@ -394,8 +408,7 @@ def _edges(state: StudyState, known: Sequence[Observed], importances: Importance
                 f"The best values of {name} lie at the {end.name} end of its range ({_range_text(parameter)}): "
                 f"{there} of the {len(values)} best trials are there. {_cure(parameter, end)}"
             )
-            sure = importance is not None and importance.low > SURELY
-            yield Finding("edge", text, "likely" if sure else "hint", name)
+            yield Finding("edge", text, "hint", name)
 
 
 def _gets_worse(parameter: Parameter, end: _End, known: Sequence[Observed]) -> bool:

@@ -216,6 +216,16 @@ def test_parameters_that_do_nothing_are_rarely_said_to_be_at_an_edge() -> None:
     assert said <= 4
 
 
+def test_of_edges_that_may_be_drift_only_the_most_important_is_told() -> None:
+    names = ("p0", "p1", "p2")
+    trials: list[tuple[Configuration, float | str]] = [(dict.fromkeys(names, 1 - u / 5), u) for u in uniform(60)]
+    state = study(dict.fromkeys(names, UNIT), trials)
+    lows = (0.05, 0.08, 0.2)
+    shares = Importances(tuple(Importance(f"p{i}", 0.1 + low, low, 0.9, 60) for i, low in enumerate(lows)), 0.6, 60, "")
+    found = [each for each in findings(state, shares) if each.kind == "edge"]
+    assert [(each.parameter, each.confidence) for each in found] == [("p2", "likely"), ("p1", "hint")]
+
+
 def test_a_parameter_that_explains_nothing_has_no_edge() -> None:
     values: list[Value] = list(uniform(60))
     state = rising(values, [float(v) for v in values], {"x": UNIT})
