@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from hpo_workflow.export.registry import FORMATS, exporter
 from hpo_workflow.reading.study import Study
 from tests.export import studies
 from tests.machine import need
+from tests.soak import IS_SOAK, size
 
 
 @dataclass(frozen=True)
@@ -163,3 +165,25 @@ def test_every_trial_is_there_once_with_its_value_and_its_parameters(tmp_path: P
     assert study.folder.problems == []
     assert not (tmp_path / "hit").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s", "to"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", FILES)
+def test_a_large_study_is_exported_in_seconds_and_again_in_fewer(tmp_path: Path, name: str) -> None:
+    format_name, file, read = FILES[name]
+    if format_name in NEEDS:
+        need(NEEDS[format_name])
+    n_trials = size(100, 10_000)
+    root = studies.large(tmp_path / "s", n_trials)
+    options = {**dict.fromkeys(FORMATS[format_name].options), "out": str(tmp_path / file)}
+    took = []
+    for _ in range(2):
+        begun = time.process_time()
+        exporter(format_name)(Study.open(str(root)), options)
+        took.append(time.process_time() - begun)
+    print(f"{n_trials} trials, {name}: {took[0]:.1f} CPU s, again {took[1]:.1f} CPU s")
+    assert took[0] < 60
+    if format_name in ("optuna", "tensorboard"):
+        assert took[1] < 15
+    if not IS_SOAK:
+        assert len(read(tmp_path / file, Study.open(str(root)))) == n_trials

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpo_workflow.reading.study import Study
+from hpo_workflow.samplers.design import draw_new
 from hpo_workflow.spec import Budget, Fidelity, MetricSettings, Objective
 from hpo_workflow.store.atomic import publish, seal
 from hpo_workflow.store.plan import Plan
 from hpo_workflow.store.processes import this_process
-from hpo_workflow.store.study_folder import StudyFolder
+from hpo_workflow.store.study_folder import StudyFolder, without_rendering
 from tests.hostile_texts import HOSTILE
 from tests.records import IDENTITY, batch, outcome, spec
 from tests.simulated import Simulated
@@ -78,16 +81,48 @@ def hostile(root: Path) -> Path:
     for number, text in enumerate(HOSTILE):
         found = outcome(number, 0, None if number % 3 == 2 else float(number), detail=text)
         found.update({"metrics": {text: 1.0}, "host": text, "log": text, "gpus": 0})
-        path = Path(folder.paths.metric(study.metrics_digest, number, 0))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(seal(found))
+        written(folder.paths.metric(study.metrics_digest, number, 0), seal(found))
         points = {HOSTILE[0]: [[1, 0.5], [2, 0.25]], text: [["nan", 1.0], [2.5, "-inf"]]}
         result = {"number": number, "host": text, "started": text, "ended": "2026-01-01T00:00:01Z", "attempts": []}
         record = {**result, "log": text, "metrics": {"digest": study.metrics_digest, "points": points}}
-        path = Path(folder.paths.result_record(number))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(seal(record))
+        written(folder.paths.result_record(number), seal(record))
     return root
+
+
+def large(root: Path, n_trials: int) -> Path:
+    """A study whose trials have ended, each with twenty values of two metrics; every tenth failed."""
+    study = spec(space=SPACE, command=COMMAND, budget=Budget(n_trials, 8), metrics=METRICS)
+    folder = StudyFolder(str(root))
+    Plan(study, IDENTITY, {}, "study.yaml").store(folder)
+    rng = np.random.default_rng(0)
+    batches, outcomes = [], []
+    for start in range(0, n_trials, 100):
+        number = len(batches)
+        taken: set[str] = set()
+        drawn = {n: draw_new(study.search_space, taken, rng) or {} for n in range(start, min(start + 100, n_trials))}
+        record = batch(number, drawn, study)
+        written(folder.paths.batch_record(number), seal(record))
+        batches.append(seal(without_rendering(record)))
+        for n in drawn:
+            value = (n * 0.618) % 1.0
+            failed = n % 10 == 9
+            known = {"metrics": {"loss": value, "acc": 1 - value}, "host": "node", "log": None, "gpus": 0}
+            outcomes.append(seal({**outcome(n, number, None if failed else value, **known), "best": None}))
+            curve = [[step, value + 1 / (step + 1)] for step in range(19)] + [[19, value]]
+            points = {"loss": curve, "acc": [[step, 1 - loss] for step, loss in curve]}
+            result = {"number": n, "host": "node", "attempts": [], "log": None, "seconds": 60.0}
+            times = {"started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:01:00Z"}
+            metrics = {"digest": study.metrics_digest, "points": points}
+            written(folder.paths.result_record(n), seal({**result, **times, "metrics": metrics}))
+    written(folder.paths.batch_index, "".join(batches))
+    written(folder.paths.metric_index(study.metrics_digest), "".join(outcomes))
+    return root
+
+
+def written(path: str, text: str) -> None:
+    """Write a file without waiting for the disk."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text)
 
 
 def opened(study: Simulated | Path) -> Study:
