@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-READ_BYTES = 1 << 20
 LARGEST_LOG = 1 << 23
 """Bytes; a larger log is not read again for the index of curves."""
 TAIL_BYTES = (1 << 15, 1 << 22)
@@ -195,7 +194,7 @@ def read_output(
     paths: StudyPaths, result: Mapping[str, Any], metrics: Mapping[str, Any], objective: Mapping[str, Any]
 ) -> Extraction:
     """Read the log of a finished trial again, and its $HPO_METRICS_FILE."""
-    from hpo_workflow.metrics.reader import MetricReader, feed_files
+    from hpo_workflow.metrics.reader import READ_BYTES, MetricReader, feed_files
 
     reader = MetricReader(metrics, objective)
     for _ in feed_files(reader, paths.earlier_output(int(result["number"]), int(result.get("joined", 0)))):

@@ -172,7 +172,7 @@ def test_the_log_is_read_again_only_when_the_settings_have_changed(
 
 
 def test_a_log_is_read_the_same_way_by_parse_and_by_the_runner(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parse, "READ_BYTES", 7)
+    monkeypatch.setattr("hpo_workflow.metrics.reader.READ_BYTES", 7)
     folder.end("epoch=1 accuracy=0.5\r\nepoch=2 accuracy=0,7\nepoch=3 accuracy=\x1b[1m0.75\x1b[0m")
     first = folder.parse()
     folder.digest = "m2"

@@ -26,7 +26,8 @@ CAP_NAMES = 500
 CAP_NAME = 200
 """Characters of a name; what is longer is data, and dropped."""
 CAP_PROBLEMS = 20
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 16
+"""What is made of one piece should fit into a processor's cache: larger ones are read a third slower."""
 
 
 class MetricReader:
