@@ -415,7 +415,7 @@ def unpack(paths: StudyPaths) -> Done:
                 is_whole = not part.damage
                 if part.damage:
                     done.left[path] = part.damage
-                for name in part.entries.keys() - newer:
+                for name in sorted(part.entries.keys() - newer):
                     try:
                         is_whole &= _unpack(part, name, os.path.join(folder, name), done)
                         newer.add(name)
