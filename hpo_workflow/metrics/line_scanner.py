@@ -72,10 +72,10 @@ class LineScanner:
         read, found, broken, crowded = True, [], "", False
         given_up: list[Found] = []
         text: str | None = None
-        labelled = self.label(line) if self._labels else 0
+        labelled = self.label(line) if self._labels and line[:1] <= b"9" else 0  # it starts with a digit, or space
         if self.watched:
             text = line[:CAP_PATTERN].decode("utf-8", "replace")
-            read = self._passes(self._filter, text, labelled, given_up)
+            read = self._filter is None or self._passes(self._filter, text, labelled, given_up)
         if read:
             if self.format == "equals":
                 found = scan_equals(line) if _EQUALS_SIGN in line else []
@@ -107,12 +107,10 @@ class LineScanner:
     @staticmethod
     def label(line: bytes) -> int:
         """Length of the label that `srun --label` put before the line."""
-        label = _RANK_LABEL.match(line) if line[:1] <= b"9" else None  # it starts with a digit, or space before it
+        label = _RANK_LABEL.match(line)
         return label.end() if label else 0
 
-    def _passes(self, pattern: UserPattern | None, text: str, label: int, given_up: list[Found]) -> bool:
-        if pattern is None:
-            return True
+    def _passes(self, pattern: UserPattern, text: str, label: int, given_up: list[Found]) -> bool:
         if pattern.given_up:
             return False
         try:

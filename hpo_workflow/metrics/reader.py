@@ -91,7 +91,7 @@ class MetricReader:
 
     def _is_settled(self) -> bool:
         """Whether the objective was found or mentioned: a line on which no metric can stand then says nothing more."""
-        return self._mention is not None or bool(self._kinds)
+        return self.objective in self._series or self._mention is not None or bool(self._kinds)
 
     def feed_records(self, data: bytes) -> list[tuple[float, float]]:
         """Read more of $HPO_METRICS_FILE. A metric that stands there is not taken from the printed text."""
@@ -249,7 +249,7 @@ class MetricReader:
         if seen:
             if self._scanner.lines is None:
                 self._kinds.count(line)
-        elif self._mention is None and not self._kinds and self._objective_bytes in line.lower():
+        elif not self._is_settled() and self._objective_bytes in line.lower():
             self._mention = (number, excerpt(line))
         if broken and self._broken_json is None and self._objective_bytes in line.lower():
             self._broken_json = self._problem(number, Found(self.objective, None, excerpt(line, 80), "word", broken))
