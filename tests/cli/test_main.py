@@ -107,7 +107,7 @@ def test_an_unknown_verb_names_the_nearest(hpo: Hpo, typed: str, meant: str) -> 
 
 def test_a_verb_that_resembles_none_lists_all() -> None:
     said = unknown_verb("xyzzy")
-    assert said.startswith("there is no command 'xyzzy'. The commands are init, check, run, ")
+    assert said.startswith("there is no command 'xyzzy'. The commands are init, import, check, run, ")
     assert said.removesuffix(".").rpartition("are ")[2].split(", ") == list(VERBS)
 
 
