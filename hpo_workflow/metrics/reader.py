@@ -66,6 +66,7 @@ class MetricReader:
         self._given_up: dict[str, Any] | None = None
         self._kinds = LineKinds()
         self._mention: tuple[int, str] | None = None
+        self._settled = False  # the objective was found or mentioned: a line on which no metric can stand says no more
         self._unread: dict[str, None] = {}
         self._objective_bytes = self.objective.encode().lower()
         self._broken_json: dict[str, Any] | None = None
@@ -76,22 +77,18 @@ class MetricReader:
         text, numbers = self._printed.block(data)
         if not text:
             return []
-        if not self._can_repeat:
-            return self._consume(zip(numbers, text.split(b"\n")))  # noqa: B905 - 3.8
-        points: list[tuple[float, float]] = []
         clean = b"\x1b" not in text and b"\x00" not in text  # else a name may be there that shows only without them
-        if not self._is_settled() and not (clean and self._objective_bytes not in text.lower()):
+        if not self._can_repeat:
+            return self._consume(zip(numbers, text.split(b"\n")), clean)  # noqa: B905 - 3.8
+        points: list[tuple[float, float]] = []
+        if not self._settled and not (clean and self._objective_bytes not in text.lower()):
             lines = text.split(b"\n")
             n = 0
-            while n < len(lines) and not self._is_settled():
-                points += self._consume([(numbers[n], lines[n])])
+            while n < len(lines) and not self._settled:
+                points += self._consume([(numbers[n], lines[n])], clean)
                 n += 1
             text, numbers = b"\n".join(lines[n:]), numbers[n:]
         return points + self._read_repeated(text, numbers, self._texts if clean or not self._texts else [b""])
-
-    def _is_settled(self) -> bool:
-        """Whether the objective was found or mentioned: a line on which no metric can stand then says nothing more."""
-        return self.objective in self._series or self._mention is not None or bool(self._kinds)
 
     def feed_records(self, data: bytes) -> list[tuple[float, float]]:
         """Read more of $HPO_METRICS_FILE. A metric that stands there is not taken from the printed text."""
@@ -118,17 +115,18 @@ class MetricReader:
         best = self.best()
         return best is not None and reached(best, self._target, self._direction)
 
-    def _consume(self, lines: Iterable[tuple[int, bytes]]) -> list[tuple[float, float]]:
-        points: list[tuple[float, float]] = []
+    def _consume(self, lines: Iterable[tuple[int, bytes]], clean: bool = False) -> list[tuple[float, float]]:
+        """Read lines one by one; `clean` says that there is nothing to be removed from them."""
         if not self._scanner.watched:
-            for number, line in lines:
-                if line:
-                    self._line(number, self._printed.bounded(line), points)
-            return points
+            return self._read_lines(lines, clean)
         with self._scanner.watchdog:
-            for number, line in lines:
-                if line:
-                    self._line(number, self._printed.bounded(line), points)
+            return self._read_lines(lines, clean)
+
+    def _read_lines(self, lines: Iterable[tuple[int, bytes]], clean: bool) -> list[tuple[float, float]]:
+        points: list[tuple[float, float]] = []
+        for number, line in lines:
+            if line:
+                self._line(number, line if clean and len(line) <= CAP_LINE else self._printed.bounded(line), points)
         return points
 
     def _read_repeated(self, text: bytes, numbers: Sequence[int], texts: list[bytes]) -> list[tuple[float, float]]:
@@ -247,9 +245,11 @@ class MetricReader:
                 points.append((step, item.value))
                 self._last_problem = None
         if seen:
+            self._settled = True
             if self._scanner.lines is None:
                 self._kinds.count(line)
-        elif not self._is_settled() and self._objective_bytes in line.lower():
+        elif not self._settled and self._objective_bytes in line.lower():
+            self._settled = True
             self._mention = (number, excerpt(line))
         if broken and self._broken_json is None and self._objective_bytes in line.lower():
             self._broken_json = self._problem(number, Found(self.objective, None, excerpt(line, 80), "word", broken))
