@@ -125,13 +125,13 @@ def values_after(line: bytes, pattern: re.Pattern[bytes], name: str) -> list[Fou
     found = []
     rejected = 0
     for match in pattern.finditer(line):
+        # `auc` on lines like `auc_mean: 1` or `auc is high`: the text stands there, but no number is meant
+        if line.startswith(b"_", match.end()) and match.group()[-1:].isalnum():
+            rejected += 1
+            continue
         item = value_at(line, match.end(), name, match.start(), rejected >= CAP_REJECTED)
         rejected += item.value is None
-        following = line[match.end() : match.end() + 1]
-        # `auc` on lines like `auc_mean: 1` or `auc is high`: the text stands there, but no number is meant
-        if item.value is not None or (
-            item.kind == "ambiguous" and not (match.group()[-1:].isalnum() and following == b"_")
-        ):
+        if item.value is not None or item.kind == "ambiguous":
             found.append(item)
             if len(found) == CAP_FOUND:
                 break
