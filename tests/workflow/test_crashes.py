@@ -35,9 +35,11 @@ COMPACTED = 0.5
 PATIENCE_S = 2.0
 """How long a process of the kind that was drawn is waited for: parse lives for a twentieth of a second."""
 
-# A file that the program alone holds: its own children do not, so a second holder is a second copy that runs.
+# A file that the program alone holds: its own children do not, so a second holder is a second copy that runs. A kill
+# may hit the child that is about to become `flock`: then nobody has said that it is held.
 COMMAND = (
-    'exec 9>> "$HPO_TRIAL_DIR/held"; flock -n 9 || echo ${trial.number} >> "$HPO_TEST_STARTS.twins"; '
+    'exec 9>> "$HPO_TRIAL_DIR/held"; '
+    'flock -n -E 75 9 || test $? -ne 75 || echo ${trial.number} >> "$HPO_TEST_STARTS.twins"; '
     'echo ${trial.number} >> "$HPO_TEST_STARTS"; sleep 0.3 9>&-; echo loss=${hpo.x}'
 )
 
