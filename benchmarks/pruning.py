@@ -99,7 +99,7 @@ def measure_decisions(folder: Path, finished: int) -> dict[str, Any]:
     step = 0
     while len(judged) < DECISIONS:
         step += LONGEST // DECISIONS - 1
-        pruning.report([("loss", step, 0.0)], False)
+        pruning.report([(float(step), 0.0)], False)
         while pruning.due is not None:
             begun = time.process_time()
             pruning.judge()

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from hpo_workflow.cli import run as run_module
-from hpo_workflow.cli.head import read_head, write_head
-from hpo_workflow.cli.head import head_lines
+from hpo_workflow.cli.head import head_lines, read_head, write_head
 from hpo_workflow.orphans import jobname_prefix
 from hpo_workflow.store.atomic import publish
 from hpo_workflow.store.paths import StudyPaths

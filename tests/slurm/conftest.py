@@ -9,7 +9,6 @@ import pytest
 from tests.machine import need
 from tests.slurm.cluster import Cluster, running_cluster
 
-
 CLUSTERS = 2
 """So many emulated clusters at most run at once, whatever the number of workers: each is a dozen processes."""
 
