@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# Two more than there are cores: tests on the emulated cluster, and of studies that run, wait much of their time.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
 # Only the tests of examples/torch_cnn want it; without a network or a build for this Python they are left out.
 TORCH ?= torch==2.13.0
 SHARE ?= 1

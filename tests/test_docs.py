@@ -148,6 +148,7 @@ def test_the_first_command_gives_a_folder_in_which_make_knows_the_second(clone):
     assert "config/digits.yaml" in clone.run(f"mkdir ../empty && cd ../empty && {typed} && make -n demo").stdout
 
 
+@pytest.mark.xdist_group("quick start")
 @pytest.mark.need("sklearn")
 def test_check_and_run_of_the_readme_end_well(digits):
     assert json.loads((digits.folder / "results/digits/best.json").read_text())["value"] > 0
@@ -164,6 +165,7 @@ def test_the_snakemake_call_of_the_readme_runs_a_study_too(clone):
     assert (clone.folder / "results/digits/best.json").stat().st_mtime_ns == before, "the second call ran something"
 
 
+@pytest.mark.xdist_group("quick start")
 @pytest.mark.need("sklearn")
 def test_the_commands_of_the_readme_that_read_results_print_them(digits):
     status, best, as_json, trials, metrics, report = block(README, "results").commands
@@ -303,6 +305,7 @@ def pattern(path: str) -> re.Pattern[str]:
     return re.compile(text)
 
 
+@pytest.mark.xdist_group("quick start")
 @pytest.mark.need("sklearn")
 def test_every_file_that_a_study_leaves_is_documented(digits):
     root = digits.folder / "results/digits"

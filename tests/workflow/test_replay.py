@@ -12,6 +12,8 @@ import yaml
 
 from tests.workflow.running import CLONE, STUDY
 
+pytestmark = pytest.mark.xdist_group("replay")  # the studies are run once
+
 SAMPLERS = {
     "random": "random",
     "sobol": "sobol",
