@@ -20,6 +20,7 @@ from hpo_workflow.cli.terminal import duration, number, plural, show
 from hpo_workflow.reading.best import best_record
 from hpo_workflow.reading.logs import log_path
 from hpo_workflow.reading.opened import OpenStudy, ending_of, open_study
+from hpo_workflow.reading.tracking import read_tracking
 from hpo_workflow.reading.unfinished import unfinished
 from hpo_workflow.store.processes import is_alive
 from hpo_workflow.store.session import read_session
@@ -165,6 +166,9 @@ def lines(opened: OpenStudy, state: StudyState, report: dict[str, Any]) -> list[
     shown += [f"not counted: {plural(count, 'trial')} {why}" for why, count in not_counted.items() if count]
     shown += [warning_text(number, warning) for warning, number in state.warnings.items()]
     shown += replaced_lines(state.replaced)
+    tracking = read_tracking(folder.paths) if spec.track else None
+    if tracking is not None:
+        shown.append(tracking.sentence)
     shown += pruning_lines(state)
     if report["running"]:
         shown.append("running now:")

@@ -12,6 +12,7 @@ import pytest
 
 from hpo_workflow.export.trial_table import cell
 from hpo_workflow.reading.logs import log_path
+from hpo_workflow.reading.tracking import Tracking, write_tracking
 from hpo_workflow.store.atomic import replace, to_json
 from tests.cli.conftest import Hpo
 from tests.cli.studies import emit, end, finished_study, read, write_study
@@ -338,3 +339,14 @@ def test_a_configuration_is_shown_with_what_it_came_to_at_each_level(hpo: Hpo) -
     folder, plan = emit(many)
     end(folder, plan, {0: 0.3})
     assert hpo("trials", many).out.splitlines()[1].split()[:3] == ["0", "1", "0.3"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [("", "mlflow: 2 trials told, 1 to come (here)"), ("it is away", "warning: mlflow: it is away; 1 trial waits.")],
+)
+def test_status_says_how_far_a_tracker_is(hpo: Hpo, problem: str, line: str) -> None:
+    folder, plan = emit(write_study(track=["mlflow"]))
+    end(folder, plan, {0: 0.5})
+    write_tracking(folder.paths, Tracking("mlflow", "here", told=2, waiting=1, problem=problem))
+    assert any(shown.startswith(line) for shown in hpo("status", "study.yaml").out.splitlines())
