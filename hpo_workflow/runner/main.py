@@ -283,7 +283,7 @@ class Runner:
             raise
         if lease is not None:
             lease.release()
-        order = outcome.order or self._verdict(outcome)
+        order = outcome.order or self._verdict(outcome, claim)
         return self._publish(claim, started, outcome, order, log, reader, devices)
 
     def _make_pruning(self) -> Pruning | None:
@@ -437,7 +437,7 @@ class Runner:
             pass
         atomic.replace(path, text)
 
-    def _verdict(self, outcome: Outcome) -> Order:
+    def _verdict(self, outcome: Outcome, claim: claims.Claim) -> Order:
         """What it means that the program ended by itself in this way."""
         code = outcome.exit_code
         if code == 0:
@@ -459,7 +459,7 @@ class Runner:
                 return Order("failed", "oom", f"the kernel killed it for memory; {memory}")
             if number == signal.SIGKILL and limit and outcome.max_rss_mb >= 0.9 * limit:
                 return Order("failed", "oom", f"killed by signal 9; {memory} of {limit:.0f} MB")
-            if self._options.attempt < self._options.attempts:
+            if self._options.attempt < self._options.attempts or not self._was_always_killed(claim):
                 return Order("lost", "killed", f"killed by signal {number} from outside")
             return Order("failed", "exit_code", f"killed by signal {number} from outside in each attempt{words}")
         if number is not None:
@@ -471,6 +471,16 @@ class Runner:
         if self._disk_is_full():
             return Order("lost", "storage", f"exit code {code} on a full disk{words}")
         return Order("failed", "exit_code", f"exit code {code}{words}")
+
+    def _was_always_killed(self, claim: claims.Claim) -> bool:
+        """Whether the program itself was killed in all of this job's earlier tries, too.
+
+        An attempt that ended with its runner, as on a node that died, has no exit code and says nothing of the program.
+        """
+        n_before = self._options.attempts - 1
+        before = claim.lost_before[-n_before:] if n_before > 0 else []
+        killed = [each.get("reason") == "killed" and each.get("exit_code") is not None for each in before]
+        return len(killed) == n_before and all(killed)
 
     def _disk_is_full(self) -> bool:
         try:

@@ -505,6 +505,22 @@ def test_a_program_killed_from_outside_is_lost_and_in_the_last_attempt_failed(st
     assert end["detail"].startswith("killed by signal 9 from outside in each attempt")
 
 
+def test_a_program_that_is_killed_after_its_runners_were_is_lost_and_costs_nothing(study: Study) -> None:
+    study.use("echo loss=1; sleep 60")
+    runner = study.start(attempt=1)
+    wait_for(lambda: study.log(1))
+    runner.kill()
+    runner.wait(20)
+    study.use("kill -9 $$")
+    code, said = study.run(attempt=2)
+    assert code == 0 and "attempt lost (killed): killed by signal 9 from outside" in said
+    assert [each["exit_code"] for each in study.done["attempts"]] == [None, -9]
+    assert not Path(study.paths.result_record(12)).exists()
+    assert study.run()[0] == 75  # emitted again, and now it is the program each time
+    assert study.run(attempt=2)[0] == 0
+    assert study.result["end"]["detail"].startswith("killed by signal 9 from outside in each attempt")
+
+
 def test_a_child_that_was_killed_is_seen_through_the_shell(study: Study) -> None:
     study.use("bash -c 'kill -9 $$'; echo never")
     assert study.run()[0] == 75
