@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,8 @@ def printed_by(plan: Plan, trial: dict[str, Any]) -> dict[str, list[float]]:
     """The metrics of one trial whose command is typed as `hpo check` shows it."""
     Path("params.json").write_text(json.dumps(trial["params"]))
     shell = ["bash", "-euo", "pipefail", "-c", trial["command"]]
-    env = {**os.environ, "HPO_PARAMS_FILE": "params.json", "DATA": "/data"}
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"  # some machines know python3 alone
+    env = {**os.environ, "PATH": path, "HPO_PARAMS_FILE": "params.json", "DATA": "/data"}
     done = subprocess.run(shell, env=env, capture_output=True, check=True)
     reader = MetricReader(dataclasses.asdict(plan.spec.metrics), dataclasses.asdict(plan.spec.objective))
     reader.feed(done.stdout)
