@@ -24,9 +24,9 @@ from hpo_workflow.store.compaction import (
     leftovers,
     remove_leftovers,
     sealed_folders,
-    taken,
     unpack,
 )
+from hpo_workflow.store.inspection import taken
 from hpo_workflow.store.session import Session
 from hpo_workflow.study_state import StudyState
 

@@ -455,25 +455,3 @@ def _unpack(part: Part, name: str, path: str, done: Done) -> bool:
         raise
     done.n_sealed += publish_file(path, temporary)
     return True
-
-
-# ---- room --------------------------------------------------------------------------------------------------
-def taken(root: str) -> tuple[int, int]:
-    """Files and folders of a study, and the bytes that they take on the disk; no link is followed."""
-    n, size = 1, 0
-    todo = [root]
-    while todo:
-        try:
-            entries = list(os.scandir(todo.pop()))
-        except OSError:  # it has gone, or is none of ours
-            continue
-        for entry in entries:
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            n += 1
-            size += status.st_blocks * 512
-            if stat.S_ISDIR(status.st_mode):
-                todo.append(entry.path)
-    return n, size

@@ -532,39 +532,45 @@ def measure_room(paths: StudyPaths, ended: Iterable[int]) -> Room | None:
     numbers = sorted(ended)
     step = max(1, len(numbers) // SAMPLED)
     folders = [paths.trial_dir(number) for number in numbers[::step]]
-    taken = [_taken(folder) for folder in folders if os.path.isdir(folder)]  # not what is sealed
+    sizes = [taken(folder, ENTRIES) for folder in folders if os.path.isdir(folder)]  # not what is sealed
     inodes = int(free.f_favail) if free.f_files else None
     free_bytes = int(free.f_bavail * free.f_frsize)
-    if not taken:
+    if not sizes:
         return Room(free_bytes, inodes)
     block = free.f_frsize * RECORDS_OF_A_TRIAL
     return Room(
         free_bytes,
         inodes,
-        sum(size for size, _ in taken) / len(taken) + block,
-        sum(count for _, count in taken) / len(taken) + RECORDS_OF_A_TRIAL,
+        sum(size for _, size in sizes) / len(sizes) + block,
+        sum(n for n, _ in sizes) / len(sizes) + RECORDS_OF_A_TRIAL,
     )
 
 
-def _taken(directory: str) -> tuple[int, int]:
-    """Bytes on the disk and files of a folder with all below it; no link is followed."""
-    size = count = 0
-    todo = [directory]
-    while todo and count < ENTRIES:
+def taken(root: str, most: int | None = None) -> tuple[int, int]:
+    """How many files and folders there are from `root` down, itself included, and their bytes on the disk.
+
+    No link is followed.
+
+    Args:
+        most: About so many are looked at; None for all.
+    """
+    n, size = 1, 0
+    todo = [root]
+    while todo and (most is None or n < most):
         try:
             entries = list(os.scandir(todo.pop()))
-        except OSError:
+        except OSError:  # it has gone, or is none of ours
             continue
-        for entry in entries[:ENTRIES]:
+        for entry in entries[:most]:
             try:
                 status = entry.stat(follow_symlinks=False)
             except OSError:
                 continue
-            count += 1
+            n += 1
             size += status.st_blocks * 512
             if stat.S_ISDIR(status.st_mode):
                 todo.append(entry.path)
-    return size, count + 1
+    return n, size
 
 
 def not_writable(paths: StudyPaths) -> list[str]:

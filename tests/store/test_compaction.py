@@ -14,7 +14,8 @@ from hpo_workflow.replay import Replay
 from hpo_workflow.spec import Budget, Objective
 from hpo_workflow.store.atomic import publish, replace, seal
 from hpo_workflow.store.cache import ResultCache
-from hpo_workflow.store.compaction import Done, Settled, compact, find_bundles, leftovers, taken, unpack
+from hpo_workflow.store.compaction import Done, Settled, compact, find_bundles, leftovers, unpack
+from hpo_workflow.store.inspection import taken
 from hpo_workflow.store.sealed import Part, Sealed
 from hpo_workflow.store.study_folder import StudyFolder
 from tests import records, soak
