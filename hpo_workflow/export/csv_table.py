@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hpo_workflow.export import trial_table
-from hpo_workflow.export.destination import chosen, refuse_foreign, whole_file
+from hpo_workflow.export.destination import table_paths, whole_file
 from hpo_workflow.export.registry import Written
 from hpo_workflow.export.trial_table import CURVE, DETAILS, PLAIN, Table
 from hpo_workflow.reading.study import Study
@@ -23,10 +22,7 @@ def export(study: Study, options: Mapping[str, Any]) -> Written:
     Raises:
         UsageError: Something else is there.
     """
-    path = chosen(options["out"], f"{study.name}.csv")
-    curves = curves_beside(path) if options["curves"] else None
-    for each in filter(None, (path, curves)):
-        refuse_foreign(each, is_ours=is_table(each), force=options["force"])
+    path, curves = table_paths(study.name, "csv", options, is_table)
     rows = trial_table.detailed_rows(study)
     table = Table.of(rows, DETAILS)
     _write(path, table.csv(rows))
@@ -35,12 +31,6 @@ def export(study: Study, options: Mapping[str, Any]) -> Written:
         values = _write(curves, (trial_table.line(row) for row in (CURVE, *trial_table.curve_rows(study)))) - 1
         lines.append(f"wrote {curves}: {values} values")
     return Written(tuple(lines))
-
-
-def curves_beside(path: str) -> str:
-    """Where the curves go: `a.csv` -> `a-curves.csv`."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}-curves{suffix}"
 
 
 def is_table(path: str) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
 
 from hpo_workflow.errors import UsageError
 from hpo_workflow.store.atomic import open_beside
@@ -53,6 +53,28 @@ def refuse_foreign(path: str, *, is_ours: bool, force: bool) -> None:
             f"{path} is there already, and it is not what an export wrote.\n"
             "  Give another place with --out, or --force to replace it."
         )
+
+
+def table_paths(
+    study: str, suffix: str, options: Mapping[str, Any], is_ours: Callable[[str], bool]
+) -> tuple[str, str | None]:
+    """Where the table of trials goes, and that of curves beside it (`a-curves.csv`), None where none is wanted.
+
+    Args:
+        study: Its name, for the usual place.
+        suffix: Of the format, without a dot.
+        options: `out`, `curves` and `force` are read.
+        is_ours: Whether a file is a table that an export wrote.
+
+    Raises:
+        UsageError: Something else is there, or it is no path of a file.
+    """
+    path = chosen(options["out"], f"{study}.{suffix}")
+    stem, end = os.path.splitext(path)
+    curves = f"{stem}-curves{end}" if options["curves"] else None
+    for each in filter(None, (path, curves)):
+        refuse_foreign(each, is_ours=is_ours(each), force=options["force"])
+    return path, curves
 
 
 @contextlib.contextmanager

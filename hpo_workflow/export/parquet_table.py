@@ -13,8 +13,7 @@ from typing import Any
 
 from hpo_workflow.errors import MissingExtra
 from hpo_workflow.export import trial_table
-from hpo_workflow.export.csv_table import curves_beside
-from hpo_workflow.export.destination import chosen, refuse_foreign, whole_file
+from hpo_workflow.export.destination import table_paths, whole_file
 from hpo_workflow.export.registry import Written
 from hpo_workflow.export.trial_table import CURVE, DETAILS, Table, text_of
 from hpo_workflow.reading.columns import kind_of_param
@@ -58,10 +57,7 @@ def export(study: Study, options: Mapping[str, Any]) -> Written:
     Raises:
         UsageError: Something else is there.
     """
-    path = chosen(options["out"], f"{study.name}.parquet")
-    curves = curves_beside(path) if options["curves"] else None
-    for each in filter(None, (path, curves)):
-        refuse_foreign(each, is_ours=_is_ours(each), force=options["force"])
+    path, curves = table_paths(study.name, "parquet", options, _is_ours)
     rows = trial_table.detailed_rows(study)
     table = Table.of(rows, DETAILS)
     kinds = [_kind(name, rows, study.spec.search_space) for name in table.columns]

@@ -61,6 +61,20 @@ def run_for_real(folder: StudyFolder, plan: Plan, number: int, values: list[floa
     publish(folder.paths.result_record(number), result)
 
 
+def promoted_study() -> tuple[StudyFolder, Plan]:
+    """A study of three configurations, the best of which was trained further."""
+    study = write_study(
+        command="echo ${hpo.x} ${trial.fidelity}",
+        fidelity={"name": "epochs", "high": 3},
+        budget={"trials": 3, "parallel": 3},
+    )
+    folder, plan = emit(study)
+    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4})
+    emit(study)
+    end(folder, plan, {3: 0.1})
+    return folder, plan
+
+
 def gathered() -> Content:
     """What a page of the study in the current folder would show."""
     opened = open_study("study.yaml")
@@ -144,15 +158,7 @@ def test_writing_without_a_plan_takes_the_one_used_last(here: Path) -> None:
 # ---- what it shows -----------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("here")
 def test_with_fidelity_configurations_and_trials_are_counted_apart() -> None:
-    study = write_study(
-        command="echo ${hpo.x} ${trial.fidelity}",
-        fidelity={"name": "epochs", "high": 3},
-        budget={"trials": 3, "parallel": 3},
-    )
-    folder, plan = emit(study)
-    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4})
-    emit(study)
-    end(folder, plan, {3: 0.1})
+    promoted_study()
     assert ("configurations tried", "3 of 3", "trials: 4 complete") in gathered().figures
 
 
@@ -306,15 +312,7 @@ def test_findings_importances_and_the_spread_of_values_are_gathered() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_slots_and_rungs_are_gathered() -> None:
-    study = write_study(
-        command="echo ${hpo.x} ${trial.fidelity}",
-        fidelity={"name": "epochs", "high": 3},
-        budget={"trials": 3, "parallel": 3},
-    )
-    folder, plan = emit(study)
-    end(folder, plan, {0: 0.3, 1: 0.2, 2: 0.4})
-    emit(study)
-    end(folder, plan, {3: 0.1})
+    folder, _ = promoted_study()
     for number in (0, 3):
         path = Path(folder.paths.result_record(number))
         times = {"started": f"2026-01-01T00:0{number}:00Z", "seconds": 30.0}
